@@ -21,6 +21,7 @@ from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.in_flight import Progress, progress_of, record_of, records
 from sessiontap.proxy.plan import Planner
 from sessiontap.proxy.prepare import history_of, read
+from sessiontap.recording import record as record_module
 from sessiontap.redaction import Redactor
 from sessiontap.rules import load_text
 
@@ -197,6 +198,7 @@ async def test_others_have_their_turn_while_many_are_told(monkeypatch: pytest.Mo
             turns.append(made)
             await asyncio.sleep(0)
 
+    assert record_module.__name__ == in_flight._RECORD  # loaded: nothing waits for it
     monkeypatch.setattr(in_flight, "record_of", record)
     calls = [(planned(), Progress("h"))] * (3 * in_flight.AT_ONCE)
     found, _ = await asyncio.gather(records(calls, REDACTOR), others())

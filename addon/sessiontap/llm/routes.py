@@ -8,7 +8,7 @@ the host takes the place of `other`.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from urllib.parse import unquote
 
 from sessiontap.llm.call import OPERATIONS, Endpoint, Operation
@@ -65,10 +65,10 @@ def _with(endpoint: Endpoint, *, provider: str | None = None, operation: str | N
 def _endpoint(method: str, path: str, provider: str | None) -> Endpoint:
     path = path.rstrip("/") or "/"
     for rows in (_BY_ENDING.get(_ending(path), ()), _OTHERS):
-        for row, regex in rows:
+        for row in rows:
             if row.method not in ("*", method) or (row.providers and provider not in row.providers):
                 continue
-            found = regex.fullmatch(path)
+            found = _compiled(row.pattern).fullmatch(path)
             if found is None:
                 continue
             model = found.groupdict().get("model")
@@ -112,17 +112,18 @@ def _ending(path: str) -> str:
     return last.rpartition(":")[2]
 
 
-def _compile(pattern: str) -> re.Pattern[str]:
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
     regex = re.escape(pattern).replace(r"\*\*", "(?P<prefix>.*?)", 1).replace(r"\{rest\*\}", "(?P<rest>.+)")
     regex = regex.replace(r"\{model\}", "(?P<model>[^/]+?)")
     return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+?", regex))
 
 
-_BY_ENDING: dict[str, list[tuple[FamilyRoute, re.Pattern[str]]]] = {}
-_OTHERS: list[tuple[FamilyRoute, re.Pattern[str]]] = []
+_BY_ENDING: dict[str, list[FamilyRoute]] = {}
+_OTHERS: list[FamilyRoute] = []
 for _row in ROUTES:
     _last = _ending(_row.pattern)
     if "{" in _last or "." in _last:
-        _OTHERS.append((_row, _compile(_row.pattern)))
+        _OTHERS.append(_row)
     else:
-        _BY_ENDING.setdefault(_last, []).append((_row, _compile(_row.pattern)))
+        _BY_ENDING.setdefault(_last, []).append(_row)

@@ -7,7 +7,9 @@ neither headers nor content. A call that is not planned yet is not told, since a
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from sessiontap.exchange import Headers
@@ -15,10 +17,11 @@ from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.finish import Bodies, CapturedBody, Heads, finished_call
 from sessiontap.recording.decode import DecodedExchange, DecodedMessage
 from sessiontap.recording.finished import BodyTransfer, ReceivedResponse, SentRequest
-from sessiontap.recording.record import call_record, caller_record, knowing
 from sessiontap.redaction import Redactor
 from sessiontap.trace.outcomes import WARM_UP
 
+_RECORD = "sessiontap.recording.record"
+"""Loaded when a reader asks, beside the loop: the proxy makes no record else."""
 AT_ONCE = 16
 """Calls that are told before others have their turn on the loop."""
 TOLD = (
@@ -63,6 +66,8 @@ def progress_of(context: CallContext) -> Progress | None:
 
 async def records(calls: Iterable[tuple[CallContext, Progress | None]], redactor: Redactor) -> list[dict[str, Any]]:
     """Return those calls that may be told, in plain values."""
+    if _RECORD not in sys.modules:
+        await asyncio.to_thread(import_module, _RECORD)
     found = []
     for number, (context, progress) in enumerate(calls, 1):
         record = record_of(context, progress, redactor) if progress is not None else None
@@ -78,6 +83,8 @@ def record_of(context: CallContext, progress: Progress, redactor: Redactor) -> d
     plan = context.plan
     if plan is None or plan.session is None or plan.decision.capture == "none" or WARM_UP in context.flags:
         return None
+    from sessiontap.recording.record import call_record, caller_record, knowing
+
     caller = context.connection.caller
     received = ReceivedResponse(progress.status, "") if progress.status is not None else None
     call = finished_call(context, "ok", 0, Heads(SentRequest(progress.host, ""), received), _NO_BODIES)

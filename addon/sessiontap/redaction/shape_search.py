@@ -12,9 +12,9 @@ shape's match holds a quote or half an escape: JSON stays JSON.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import re2
@@ -68,34 +68,40 @@ def _beginning(head: str, rest: str) -> str:
     return re.escape(head) + (f"{letters[1]}{{{min(int(letters[2]), 8)}}}" if letters else "")
 
 
-def _words() -> dict[int, _ShapesOfByte]:
-    """The shapes of PREFIXES by their first byte."""
-    rows: dict[int, list[tuple[str, str]]] = defaultdict(list)
-    for kind, head, rest in PREFIXES:
-        rows[ord(head[0])].append((kind, f"({re.escape(head)}{rest})"))
-    return {
-        first: _ShapesOfByte(
-            re.compile(f"{_BORDER}(?:{'|'.join(pattern for _, pattern in found)})(?![A-Za-z0-9_-])".encode()),
-            tuple(kind for kind, _ in found),
-            (0,) * len(found),
-        )
-        for first, found in rows.items()
-    }
+class _Shapes(dict[int, _ShapesOfByte | None]):
+    """The shapes by their first byte. Those of a byte are compiled when a text first has it."""
+
+    def __init__(self, compiled: Callable[[int], _ShapesOfByte | None]) -> None:
+        super().__init__()
+        self._compiled = compiled
+
+    def __missing__(self, first: int) -> _ShapesOfByte | None:
+        shapes = self[first] = self._compiled(first)
+        return shapes
 
 
-def _others() -> dict[int, _ShapesOfByte]:
-    """The shapes of OTHERS by the first byte of their rare part."""
-    rows: dict[int, list[tuple[str, str, int]]] = defaultdict(list)
-    for kind, part, pattern, back in OTHERS:
-        rows[ord(part.lstrip("\\")[0])].append((kind, pattern, back))
-    return {
-        first: _ShapesOfByte(
-            re.compile("|".join(pattern for _, pattern, _ in found).encode()),
-            tuple(kind for kind, _, _ in found),
-            tuple(back for _, _, back in found),
-        )
-        for first, found in rows.items()
-    }
+def _words_of(first: int) -> _ShapesOfByte | None:
+    """Compile the shapes of PREFIXES that begin with this byte. None: there is none."""
+    found = [(kind, f"({re.escape(head)}{rest})") for kind, head, rest in PREFIXES if ord(head[0]) == first]
+    if not found:
+        return None
+    return _ShapesOfByte(
+        re.compile(f"{_BORDER}(?:{'|'.join(pattern for _, pattern in found)})(?![A-Za-z0-9_-])".encode()),
+        tuple(kind for kind, _ in found),
+        (0,) * len(found),
+    )
+
+
+def _others_of(first: int) -> _ShapesOfByte | None:
+    """Compile the shapes of OTHERS whose rare part begins with this byte. None: there is none."""
+    found = [row for row in OTHERS if ord(row[1].lstrip("\\")[0]) == first]
+    if not found:
+        return None
+    return _ShapesOfByte(
+        re.compile("|".join(pattern for _, _, pattern, _ in found).encode()),
+        tuple(kind for kind, _, _, _ in found),
+        tuple(back for _, _, _, back in found),
+    )
 
 
 _RUN_ON = (b"eyJ", b"-----BEGIN")
@@ -104,20 +110,24 @@ BEGINNINGS = "|".join(
     dict.fromkeys([*(_beginning(head, rest) for _, head, rest in PREFIXES), *(part for _, part, _, _ in OTHERS)])
 ).encode()
 """An expression for RE2: all places at which some shape may begin."""
-_BEGINNINGS = linear_search(BEGINNINGS)
-_WORDS, _OTHERS = _words(), _others()
+_WORDS, _OTHERS = _Shapes(_words_of), _Shapes(_others_of)
 _SENTRY = re.compile(rb"://([0-9a-f]{32})@")
 """A data source name, whose user is a key."""
 _USERINFO = re.compile(rb"://[^\s/:@\"'\\<>]{0,128}:(?!\[redacted:)([^\s/@\"'\\<>]{1,256})@")
 
 
+@cache
+def _beginnings() -> Any:
+    return linear_search(BEGINNINGS)
+
+
 def find(text: bytes) -> list[CredentialHit]:
     """All credentials of a known shape in a text."""
-    finder = ShapeFinder(text, len(text))
-    place = _BEGINNINGS.search(text)
+    finder, beginnings = ShapeFinder(text, len(text)), _beginnings()
+    place = beginnings.search(text)
     while place is not None:
         finder.try_at(place.start())
-        place = _BEGINNINGS.search(text, place.start() + 1)
+        place = beginnings.search(text, place.start() + 1)
     return [*finder.hits(), *find_in_urls(text, 0, len(text))]
 
 
@@ -149,14 +159,14 @@ class ShapeFinder:
 
 
 class _Hits:
-    def __init__(self, shapes: dict[int, _ShapesOfByte]) -> None:
+    def __init__(self, shapes: _Shapes) -> None:
         self.found: list[CredentialHit] = []
         self._shapes = shapes
         self._ends: dict[int, int] = {}
 
     def add(self, text: bytes, at: int, reach: int) -> None:
         first = text[at]
-        shapes = self._shapes.get(first)
+        shapes = self._shapes[first]
         if shapes is None or at < self._ends.get(first, 0):
             return
         if (match := shapes.pattern.match(text, at, reach)) is not None:
