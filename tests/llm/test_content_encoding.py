@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gzip
+import random
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from itertools import pairwise
@@ -11,7 +13,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sessiontap.llm.content_encoding import HARMLESS, RATIO, decode, decode_chunks
+from sessiontap.llm.content_encoding import HARMLESS, RATIO, beginning, decode, decode_chunks
 
 TEXT = b'{"text": "' + b"every word counts " * 300 + b'"}'
 
@@ -65,6 +67,24 @@ def test_a_cut_body_gives_its_beginning(encodings: str, encode: Callable[[bytes]
         assert decoded.problem is None
 
 
+LARGE = {
+    "of one byte": bytes(700_001),
+    "that repeats itself": b"every word counts " * 40_000,
+    "of any bytes": random.Random(0).randbytes(300_000),
+    "of both": bytes(600_000) + random.Random(1).randbytes(40_000) + bytes(300_000),
+}
+
+
+@each
+@pytest.mark.parametrize("plain", LARGE.values(), ids=LARGE)
+@pytest.mark.parametrize("piece", [1 << 30, 777], ids=["whole", "in chunks"])
+def test_a_large_body(encodings: str, encode: Callable[[bytes], bytes], plain: bytes, piece: int) -> None:
+    packed = encode(plain)
+    decoded = decode_chunks([packed[at : at + piece] for at in range(0, len(packed), piece)], encodings)
+    assert decoded.problem is None
+    assert decoded.data == plain
+
+
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
 def test_an_end_that_is_missing_is_told_of_a_body_said_to_be_complete(name: str) -> None:
     encodings, encode = ENCODERS[name]
@@ -90,7 +110,7 @@ def test_an_encoding_nobody_knows_is_told() -> None:
 def test_expansion_stops_at_the_limit(name: str) -> None:
     encodings, encode = ENCODERS[name]
     decoded = decode(encode(bytes(50_000_000)), encodings, limit=1_000_000)
-    assert len(decoded.data) == 1_000_000
+    assert (decoded.data, decoded.beyond) == (b"", True)
     assert decoded.problem == "decoded only up to 1000000 bytes"
 
 
@@ -99,8 +119,54 @@ def test_a_bomb_stops_at_what_its_own_size_allows(name: str) -> None:
     encodings, encode = ENCODERS[name]
     packed = encode(bytes(50_000_000))
     decoded = decode(packed, encodings, limit=1 << 40)
-    assert len(decoded.data) == max(HARMLESS, len(packed) * RATIO)
     assert decoded.beyond
+    assert decoded.problem == f"decoded only up to {max(HARMLESS, len(packed) * RATIO)} bytes"
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "raw deflate", "br", "zstd", "two encodings"])
+@pytest.mark.parametrize("piece", [None, 100], ids=["whole", "in chunks"])
+def test_a_body_for_which_there_is_no_memory_is_not_decoded_any_further(name: str, piece: int | None) -> None:
+    encodings, encode = ENCODERS[name]
+    packed = encode(bytes(5_000_000))
+    chunks = [packed[at : at + (piece or len(packed))] for at in range(0, len(packed), piece or len(packed))]
+    asked: list[int] = []
+
+    def fits(length: int) -> bool:
+        asked.append(length)
+        return length <= 1_000_000
+
+    decoded = decode_chunks(chunks, encodings, fits=fits)
+    assert (decoded.data, decoded.offsets, decoded.beyond) == (b"", (), True)
+    assert asked == sorted(asked)
+    assert sum(length > 1_000_000 for length in asked) == 1, "it was decoded further"
+    assert decoded.problem is not None
+    assert decoded.problem.endswith("bytes, for which there was memory")
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "raw deflate", "br", "zstd", "two encodings"])
+@pytest.mark.parametrize("piece", [None, 1000], ids=["whole", "in chunks"])
+def test_a_bomb_costs_the_memory_of_what_is_decoded_of_it_once(name: str, piece: int | None) -> None:
+    encodings, encode = ENCODERS[name]
+    packed, limit = encode(bytes(50_000_000)), 6 << 20
+    step = piece or len(packed)
+    tracemalloc.start()
+    try:
+        assert decode_chunks([packed[at : at + step] for at in range(0, len(packed), step)], encodings, limit=limit)
+        assert tracemalloc.get_traced_memory()[1] < limit * 1.5
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", list(ENCODERS))
+def test_the_beginning_of_a_body_is_as_long_as_it_is_asked_for(name: str) -> None:
+    encodings, encode = ENCODERS[name]
+    assert beginning(encode(TEXT), encodings, 100) == TEXT[:100]
+    assert beginning(encode(TEXT), encodings, 1 << 20) == TEXT
+
+
+@pytest.mark.parametrize("encodings", ["gzip", "rot13", "", "deflate", "gzip, br"])
+def test_the_beginning_of_what_cannot_be_decoded_is_as_it_came(encodings: str) -> None:
+    assert beginning(b"no such thing", encodings, 7) == b"no such"
 
 
 def test_what_is_not_encoded_has_no_limit() -> None:

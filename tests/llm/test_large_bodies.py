@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -79,8 +80,44 @@ def test_a_conversation_of_more_messages_than_are_followed() -> None:
     assert not is_too_long(call("text"))
 
 
-def reply(body: bytes, content_type: str) -> Any:
-    return read_bounded(call(), request(b""), Response(200, Headers([("content-type", content_type)]), body))
+def reply(body: bytes, content_type: str, fits: Callable[[int], bool] | None = None) -> Any:
+    return read_bounded(call(), request(b""), Response(200, Headers([("content-type", content_type)]), body), fits)
+
+
+LONG = b"x" * large_bodies.MOST_VALUES
+USAGE = b'"model":"m","usage":{"prompt_tokens":7,"completion_tokens":5}'
+ONE_TEXT = b'{"choices":[{"index":0,"message":{"content":"%s"}}],' + USAGE + b"}"
+READING = {
+    "ASCII": (ONE_TEXT % LONG, 2),
+    "one character that is not": (ONE_TEXT % (LONG + "\U0001f600".encode()), 5),
+    "one that is escaped": (ONE_TEXT % (LONG + rb"\ud83d\ude00"), 5),
+}
+
+
+@pytest.mark.parametrize(("body", "times"), READING.values(), ids=READING)
+def test_the_memory_that_reading_takes_is_asked_for(body: bytes, times: int) -> None:
+    asked: list[int] = []
+    assert reply(body, "application/json", lambda size: not asked.append(size)).usage.output == 5
+    (size,) = asked
+    assert times * len(body) < size < (times + 0.1) * len(body)
+
+
+@pytest.mark.parametrize(("body", "_times"), READING.values(), ids=READING)
+def test_of_a_reply_for_which_there_is_no_memory_the_usage_is_read_and_no_text(body: bytes, _times: int) -> None:
+    read = reply(body, "application/json", lambda size: False)
+    assert (read.usage.input, read.usage.output, read.text) == (7, 5, None)
+    assert read.problems[0] == "the response is too large to be read in full"
+
+
+def test_a_stream_for_which_there_is_no_memory_is_not_read_and_its_usage_is_unknown() -> None:
+    body = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n' * 20_000
+    read = reply(body, "text/event-stream", lambda size: False)
+    assert (read.usage, read.text, read.stream) == (None, None, True)
+    assert "too large to be read in the memory that there is" in read.problems[0]
+
+
+def test_a_small_reply_asks_for_no_memory() -> None:
+    assert reply(b"{%s}" % USAGE, "application/json", lambda size: False).usage.input == 7
 
 
 def test_of_a_large_reply_the_usage_is_read() -> None:

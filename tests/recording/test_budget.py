@@ -10,7 +10,7 @@ import threading
 import pytest
 from tests.support.gate import PATIENCE
 
-from sessiontap.recording.budget import DEFAULT, LEAST, Budget, Lease, Shares
+from sessiontap.recording.budget import COPIES, DEFAULT, LEAST, Budget, Lease, Shares
 
 MIB = 1 << 20
 
@@ -19,6 +19,8 @@ MIB = 1 << 20
 def test_the_shares_are_no_more_than_the_whole(total: int) -> None:
     shares = Shares(total)
     assert shares.proxy + shares.heads + shares.recorder + shares.index <= total
+    assert shares.proxy + shares.heads + shares.alone + shares.index <= total, "one large call in the recorder"
+    assert shares.alone >= shares.bodies * COPIES
     assert 0 < shares.body < shares.proxy
 
 
@@ -87,6 +89,42 @@ def test_more_than_the_whole_is_taken_when_nobody_else_has_any() -> None:
     budget = Budget(100)
     budget.wait(1000)
     assert budget.used == 1000
+
+
+def test_a_lease_that_reaches_for_more_waits_for_the_others_and_not_for_itself() -> None:
+    budget, reached = Budget(100, alone=300), threading.Event()
+    others, lease = Lease.of(budget, 60), Lease.of(budget, 30)
+    assert lease.reach(20)
+    assert lease.reach(40)
+    assert budget.used == 100
+
+    def reach() -> None:
+        assert lease.reach(250)
+        reached.set()
+
+    waiting = threading.Thread(target=reach)
+    waiting.start()
+    assert not reached.is_set()
+    others.end()
+    assert reached.wait(PATIENCE)
+    waiting.join()
+    assert (budget.used, lease.size) == (250, 250)
+
+
+def test_a_lease_does_not_wait_for_more_than_one_holder_may_ever_have() -> None:
+    budget = Budget(100, alone=300)
+    others, lease = Lease.of(budget, 60), Lease.of(budget, 30)
+    assert not lease.reach(301)
+    assert (others.size, lease.size, budget.used) == (60, 30, 90)
+
+
+def test_what_is_in_use_counts_though_there_is_no_room_for_it() -> None:
+    budget = Budget(100)
+    lease = Lease.of(budget, 80)
+    assert lease.hold(150)
+    assert lease.hold(10)
+    assert (lease.size, budget.used) == (150, 150)
+    assert not Lease(budget).grow(1)
 
 
 LARGE_BLOCKS = """

@@ -11,7 +11,7 @@ model and the usage are there, a list of a million items is not. The rest is ski
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import msgspec
@@ -33,10 +33,16 @@ MOST_TOOLS = 1_000
 MOST_PROBLEMS = 20
 _LEAST_FRAME = 16
 """Bytes of a frame of an AWS event stream."""
+_OBJECT = 100
+"""Bytes of memory that a value takes, roughly."""
+_WIDEST = 4
+"""Bytes of a character in a text that has one beyond the first 65,536."""
 _SCALARS = 4
 """Numbers of a list that count as one value: they take little time and less memory than objects."""
 _MOST_OF_FIELD = 50_000
 """Values of a field that is read out of a larger body."""
+_LONGEST_FIELD = 1 << 16
+"""Bytes of such a field if there is no memory for more."""
 _COMMON = (
     "model", "modelId", "stream", "id", "object", "type", "role", "user", "metadata", "tool_choice", "max_tokens",
     "temperature", "prompt_cache_key", "service_tier", "usage", "finish_reason", "error",
@@ -48,6 +54,9 @@ _FIELDS = tuple(
 )
 """The fields that are read of a larger body: the first ones first, as far as there is room."""
 
+Fits = Callable[[int], bool]
+"""Asked for the bytes of memory that reading takes beside the body: False if there are not so many."""
+
 _Fields = msgspec.defstruct("_Fields", [(name, msgspec.Raw, msgspec.Raw()) for name in _FIELDS])
 _decode = msgspec.json.Decoder(_Fields).decode
 
@@ -57,13 +66,23 @@ def values(body: bytes) -> int:
     return body.count(b'":') + body.count(b"{") + body.count(b"[") + body.count(b",") // _SCALARS
 
 
-def is_large(body: bytes) -> bool:
+def is_large(body: bytes, fits: Fits | None = None) -> bool:
     """The JSON is too large to be read in full."""
-    return len(body) > MOST_VALUES and values(body) > MOST_VALUES
+    if len(body) <= MOST_VALUES:
+        return False
+    number = values(body)
+    return number > MOST_VALUES or (fits is not None and not fits(_memory(body, number)))
 
 
-def reduced(body: bytes) -> bytes:
-    """JSON with the known top-level fields of `body` that are small; an empty object if it is no object."""
+def _memory(body: bytes, number: int) -> int:
+    """Return the bytes that reading a body takes which has so many values: its texts, one of them encoded again."""
+    is_narrow = body.isascii() and b"\\u" not in body
+    return number * _OBJECT + len(body) * (1 + (1 if is_narrow else _WIDEST))
+
+
+def reduced(body: bytes, longest: int | None = None) -> bytes:
+    """JSON with the known top-level fields of `body` that are small; an empty object if it is no object. `longest`:
+    bytes of such a field."""
     try:
         fields = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -71,7 +90,10 @@ def reduced(body: bytes) -> bytes:
     left = MOST_VALUES
     parts: list[bytes] = []
     for name in _FIELDS:
-        raw = bytes(getattr(fields, name))
+        found = memoryview(getattr(fields, name))
+        if longest is not None and len(found) > longest:
+            continue
+        raw = bytes(found)
         number = values(raw) if raw else 0
         if raw and number <= min(_MOST_OF_FIELD, left):
             left -= number
@@ -104,18 +126,21 @@ def is_too_long(call: Call) -> bool:
     return any(isinstance(said := body[key], list) and len(said) > MOST_MESSAGES for key in _LISTS & body.keys())
 
 
-def read_bounded(call: Call, request: Request, response: Response) -> Reply:
+def read_bounded(call: Call, request: Request, response: Response, fits: Fits | None = None) -> Reply:
     """See `read_reply`. Of a reply that is too large to be read in full what is known of it, and a problem in words."""
     body, kind = response.body, reply_kind(response)
-    if kind == "json" and is_large(body):
-        reply = read_reply(call, request, replace(response, body=reduced(body)))
+    if kind == "json" and is_large(body, fits):
+        part = reduced(body)
+        if fits is not None and not fits(_memory(part, values(part))):
+            part = reduced(body, _LONGEST_FIELD)
+        reply = read_reply(call, request, replace(response, body=part))
         return _bounded(replace(reply, problems=("the response is too large to be read in full", *reply.problems)))
-    if len(body) > MOST_VALUES and (why := _too_many(body, kind)):
+    if len(body) > MOST_VALUES and (why := _too_many(body, kind, fits)):
         return Reply(stream=kind in STREAMS, problems=(why,))
     return _bounded(read_reply(call, request, response))
 
 
-def _too_many(body: bytes, kind: BodyKind) -> str | None:
+def _too_many(body: bytes, kind: BodyKind, fits: Fits | None) -> str | None:
     """Return the reason why a stream is too large to be read, in words, or None."""
     if kind == "eventstream":
         ends = _frame_ends(body)
@@ -123,13 +148,15 @@ def _too_many(body: bytes, kind: BodyKind) -> str | None:
         ends = _line_ends(body)
     else:
         return None
-    start = 0
+    start = number = 0
     for number, end in enumerate(ends, start=1):
         if number > MOST_EVENTS:
             return f"the response has more than {MOST_EVENTS} events or lines, too many to be read"
         if end - start > MOST_VALUES and is_large(body[start:end]):
             return f"the response has an event of {end - start} bytes, too large to be read"
         start = end
+    if fits is not None and not fits(_memory(body, number)):
+        return f"the response of {len(body)} bytes is too large to be read in the memory that there is"
     return None
 
 

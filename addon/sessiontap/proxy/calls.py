@@ -22,7 +22,7 @@ from sessiontap.proxy.plan import Planner, facts_of
 from sessiontap.proxy.prepare import as_turn, history_of, is_heavy, read, slimmed
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.replies import PATIENCE, Replies
-from sessiontap.recording.budget import Budget, Shares
+from sessiontap.recording.budget import Budget, Lease, Shares
 from sessiontap.recording.finished import Outcome, PlannerUpdate
 from sessiontap.rules import Decision, Rules, decide
 from sessiontap.trace.outcomes import LOCAL_STEP
@@ -78,11 +78,16 @@ class Calls:
             return
         await asyncio.get_running_loop().run_in_executor(self._reader, self.prepare, context, wire)
 
+    async def aside(self, look: Callable[[], bool]) -> bool:
+        """Return what `look` finds in a large request, on the thread that reads these, one at a time."""
+        return await asyncio.get_running_loop().run_in_executor(self._reader, look)
+
     def prepare(self, context: CallContext, wire: bytes | None) -> None:
         """Read the request, and the conversation in it."""
         if context.connection.caller is None and open_files.none_left():
             self.notices.no_files()
-        context.request, call, problem = read(context.request, context.destination, wire)
+        context.decoded = Lease(self.budget)
+        context.request, call, problem = read(context.request, context.destination, wire, context.decoded)
         if problem is not None:
             context.flags.append("undecodable")
         context.call = call = as_turn(call, context.socket)

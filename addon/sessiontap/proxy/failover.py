@@ -25,7 +25,7 @@ from sessiontap.gateways.failing_open import (
     why_direct,
 )
 from sessiontap.gateways.failure import BODY_START
-from sessiontap.llm.content_encoding import decode
+from sessiontap.llm.content_encoding import beginning
 from sessiontap.proxy import flows
 from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.notices import Notices
@@ -152,7 +152,7 @@ class Attempt:
 
     def _failure_of(self, reply: http.Response, body: bytes) -> tuple[FailureKind | None, str | None]:
         headers = flows.headers_of(reply)
-        start = decode(body, headers.get("content-encoding"), complete=False, limit=BODY_START + 1).data
+        start = beginning(body, headers.get("content-encoding"), BODY_START + 1)
         found = failure_of(self._use.kind, reply.status_code, headers, start)
         return (found.kind, found.code) if found is not None else (None, None)
 

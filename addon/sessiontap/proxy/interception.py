@@ -232,7 +232,7 @@ class Interception:
             body = decode(wire, encoding)
             return body.problem is None and is_call(request.method, host, request.path, body.data)
 
-        return await asyncio.to_thread(look) if is_heavy(wire, encoding) else look()
+        return await self._service.calls.aside(look) if is_heavy(wire, encoding) else look()
 
     def lets_pass(self, flow: http.HTTPFlow, known: Connection, host: str, why: Why, *, streams: bool) -> None:
         """Take in a request that passes unrecorded, and count its body. `streams`: it is yet to come."""

@@ -12,13 +12,14 @@ from sessiontap import headers, trust
 from sessiontap.exchange import Request
 from sessiontap.headers import AppSession
 from sessiontap.llm.call import Asked, Call
-from sessiontap.llm.content_encoding import decode
+from sessiontap.llm.content_encoding import HARMLESS, LIMIT, Decoded, decode
 from sessiontap.llm.history import History, history
 from sessiontap.llm.large_bodies import is_too_long, readable
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.proxy.call_context import CallContext, Plan, SocketContext
 from sessiontap.proxy.connections import Connection, Destination
+from sessiontap.recording.budget import Lease
 from sessiontap.sessions import ClientConnection
 from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 
@@ -30,14 +31,18 @@ TOO_LARGE = "the request is too large to be read in full"
 TOO_LONG = "the request's conversation is too long to be followed"
 
 
-def read(request: Request, destination: Destination, wire: bytes | None) -> tuple[Request, Call, str | None]:
+def read(
+    request: Request, destination: Destination, wire: bytes | None, lease: Lease | None = None
+) -> tuple[Request, Call, str | None]:
     """The request with its body decoded, what it asks for, and what was wrong with its encoding.
+
+    `lease`: of the memory that a decoded body takes. It counts, and is had in any case: rules go by what is read here.
 
     Of a body that is too large, or whose encoding stands for too much, only a part is read: see `Call.partial`.
     """
     problem, is_beyond = None, False
     if wire is not None:
-        decoded = decode(wire, request.headers.get("content-encoding"))
+        decoded = _decoded(wire, request.headers.get("content-encoding"), lease)
         is_beyond, problem = decoded.beyond, decoded.problem
         body = None if is_beyond else decoded.data
         request = Request(
@@ -52,6 +57,15 @@ def read(request: Request, destination: Destination, wire: bytes | None) -> tupl
     elif is_too_long(call):
         call = replace(call, asked=_with_problem(call, TOO_LONG))
     return request, call, problem
+
+
+def _decoded(wire: bytes, encodings: str | None, lease: Lease | None) -> Decoded:
+    if lease is None or not encodings:
+        return decode(wire, encodings)
+    most = min(LIMIT, max(HARMLESS, lease.budget.most))
+    decoded = decode(wire, encodings, limit=most, fits=lease.hold)
+    lease.shrink(len(decoded.data))
+    return decoded
 
 
 def as_turn(call: Call, socket: SocketContext | None) -> Call:
@@ -73,13 +87,16 @@ def _with_problem(call: Call, problem: str) -> Asked:
 
 
 def is_heavy(wire: bytes, encoding: str | None) -> bool:
-    """Reading the request takes the loop more than a few milliseconds: it is large, encoded, or has many parts."""
+    """Reading the request takes the loop more than a few milliseconds: it is large, has many parts, or is encoded and
+    may become so."""
     size = len(wire)
-    return size > HEAVY or (size > LIGHT and (encoding is not None or wire.count(b"{") > MANY_PARTS))
+    return size > HEAVY or bool(size and encoding) or (size > LIGHT and wire.count(b"{") > MANY_PARTS)
 
 
 def slimmed(context: CallContext, plan: Plan) -> Plan:
     """Free what only planning needed of a large request: the call may take minutes. The plan without it."""
+    if context.decoded is not None:
+        context.decoded.end()
     if context.request.body is None or len(context.request.body) <= LIGHT:
         return plan
     context.request = replace(context.request, body=None)

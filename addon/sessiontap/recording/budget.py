@@ -1,7 +1,8 @@
 """The memory that recording may hold: one size for the proxy and its recorder together, and how it is divided.
 
     5 sixteenths   the proxy: bodies of calls in flight, frames of WebSockets, and the queue to the recorder
-    4 sixteenths   the recorder: calls from when they are read until they are written, their working copies included
+    4 sixteenths   the recorder: calls from when they are read until they are written, with what decoding, reading and
+                   redacting them takes; a call that needs more waits until it is alone, and may then have `alone`
     2 sixteenths   the recorder's index: earlier bodies that new ones are stored as changes of
     5 sixteenths   nobody: the memory that was freed and that the allocators keep, and what waits for the collector
 
@@ -22,8 +23,8 @@ from dataclasses import dataclass
 DEFAULT = 256 << 20
 LEAST = 16 << 20
 """Less holds no request of an agent."""
-COPIES = 4
-"""Copies of a body that the recorder holds while it is redacted, compressed and written."""
+COPIES = 3
+"""Copies of a body that the recorder holds while it is decoded, read, redacted, compressed and written."""
 
 _LARGE_BLOCK = 1 << 20
 """Bytes of a block of memory that is the system's again as soon as it is freed."""
@@ -65,6 +66,11 @@ class Shares:
         return self.total // 4
 
     @property
+    def alone(self) -> int:
+        """Bytes that one call may take in the recorder while it holds no other: of what is nobody's, too."""
+        return max(self.recorder, self.bodies * COPIES)
+
+    @property
     def index(self) -> int:
         return self.total // 8
 
@@ -82,11 +88,15 @@ class Shares:
 class Budget:
     """So many bytes, shared by leases. For any thread."""
 
-    def __init__(self, limit: int, most: int | None = None, together: int | None = None) -> None:
-        """`most`: bytes of one body, `together`: of a call's two; they are no larger than the limit anyway."""
+    def __init__(
+        self, limit: int, most: int | None = None, together: int | None = None, alone: int | None = None
+    ) -> None:
+        """`most`: bytes of one body, `together`: of a call's two; they are no larger than the limit anyway. `alone`:
+        bytes that a holder may `reach` while nobody else has any."""
         self.limit = limit
         self.most = limit if most is None else most
         self.together = limit if together is None else together
+        self.alone = limit if alone is None else alone
         self.used = 0
         self._changed = threading.Condition()  # its lock may be taken again: the collector may end a lease anywhere
 
@@ -103,10 +113,10 @@ class Budget:
         with self._changed:
             self.used += size
 
-    def wait(self, size: int) -> None:
-        """Take `size` bytes as soon as there are so many, or nobody has any."""
+    def wait(self, size: int, held: int = 0) -> None:
+        """Take `size` bytes more for a holder of `held` as soon as there are so many, or nobody else has any."""
         with self._changed:
-            while self.used and self.used + size > self.limit:
+            while self.used > held and self.used + size > self.limit:
                 self._changed.wait()
             self.used += size
 
@@ -138,6 +148,22 @@ class Lease:
         if not self.budget.take(size, self.size):
             return False
         self.size += size
+        return True
+
+    def hold(self, size: int) -> bool:
+        """Have at least `size` bytes, which are in use whether there is room for them or not. Returns True."""
+        if size > self.size:
+            self.budget.force(size - self.size)
+            self.size = size
+        return True
+
+    def reach(self, size: int) -> bool:
+        """Have at least `size` bytes; waits for what others give back. False: it is more than one holder may have."""
+        if size > self.size:
+            if size > self.budget.alone:
+                return False
+            self.budget.wait(size - self.size, self.size)
+            self.size = size
         return True
 
     def shrink(self, size: int) -> None:

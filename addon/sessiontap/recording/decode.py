@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -16,9 +16,10 @@ from sessiontap.exchange import Headers, Request, Response
 from sessiontap.faults import Faults
 from sessiontap.headers import trace_id
 from sessiontap.llm.call import Reply
-from sessiontap.llm.content_encoding import LIMIT, Decoded, decode, decode_chunks
+from sessiontap.llm.content_encoding import LIMIT, Decoded, Fits, decode, decode_chunks
 from sessiontap.llm.history import ReplyFingerprint, fingerprint_of
 from sessiontap.llm.large_bodies import read_bounded
+from sessiontap.recording.budget import COPIES, Lease
 from sessiontap.recording.finished import BodyTransfer, Fields, FinishedCall, Outcome, PlannerUpdate
 from sessiontap.sessions.conversations import to_state
 
@@ -64,19 +65,43 @@ class DecodedExchange:
         bodies = self.request.body, self.response.body if self.response is not None else None
         return sum(len(body.data) for body in bodies if body is not None)
 
+    def without_texts(self) -> DecodedExchange:
+        """Return the exchange without what its reply says, which its body holds as well."""
+        if self.reply is None:
+            return self
+        tools = tuple(replace(tool, arguments=None) for tool in self.reply.tool_calls)
+        return replace(self, reply=replace(self.reply, text=None, reasoning=None, tool_calls=tools))
+
 
 def decode_exchange(
-    call: FinishedCall, request_wire: bytes, response_wire: bytes, faults: Faults, most: int = LIMIT
+    call: FinishedCall,
+    request_wire: bytes,
+    response_wire: bytes,
+    faults: Faults,
+    most: int = LIMIT,
+    lease: Lease | None = None,
 ) -> DecodedExchange:
-    """Decode both bodies and read the reply. `most`: bytes that a body may become.
+    """Decode both bodies and read the reply. `most`: bytes that a body may become. `lease`: of the memory that all
+    of it takes; it grows while a body is decoded, and a body that finds none is not kept.
 
     Raises nothing for a damaged body; a fault in reading is told to `faults`, and the call is flagged `unread`.
     """
     received = call.received
     request_headers = _headers(call.sent.headers)
     response_headers = _headers(received.headers) if received else Headers()
-    request_body = _decoded(request_wire, call.request_body, request_headers, call.is_whole, most)
-    response_body = _decoded(response_wire, call.response_body, response_headers, call.is_whole, most)
+
+    def reach(size: int) -> bool:
+        return lease is None or lease.reach(size)
+
+    def beside(other: bytes) -> Fits:
+        return lambda length: reach((length + len(other)) * COPIES)
+
+    request_body = _decoded(
+        request_wire, call.request_body, request_headers, call.is_whole, most, beside(response_wire)
+    )
+    response_body = _decoded(
+        response_wire, call.response_body, response_headers, call.is_whole, most, beside(request_body.data)
+    )
     reply, flags = None, tuple(call.flags)
     for body, flag in ((request_body, "request_cut"), (response_body, "response_cut")):
         if body.beyond and flag not in flags:
@@ -87,11 +112,13 @@ def decode_exchange(
         trailers = _headers(received.trailers)
         response = Response(received.status, response_headers, response_body.data, is_whole, trailers)
         flags = (*flags, "unread")
+        bodies = request_wire, response_wire, request_body.data, response_body.data
+        held = sum({id(body): len(body) for body in bodies}.values())  # one that is not encoded is its own wire
         if response_body.beyond:
             reply = Reply(problems=(f"the reply's body was {response_body.problem}, and is not kept",))
         else:
             with faults.guard("reading a reply"):
-                reply = read_bounded(call.call, request, response)
+                reply = read_bounded(call.call, request, response, lambda size: reach(held + size))
                 flags = flags[:-1]
     if call.plan is None:
         flags = (*flags, "undecided")
@@ -148,25 +175,25 @@ def _headers(fields: Fields) -> Headers:
     return Headers([(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields])
 
 
-def _decoded(wire: bytes, transfer: BodyTransfer, headers: Headers, complete: bool, most: int) -> Decoded:
+def _decoded(wire: bytes, transfer: BodyTransfer, headers: Headers, complete: bool, most: int, fits: Fits) -> Decoded:
     encoding = headers.get("content-encoding")
     complete = complete and len(wire) == transfer.size
     if not transfer.chunks:
-        return decode(wire, encoding, complete=complete, limit=most)
+        return decode(wire, encoding, complete=complete, limit=most, fits=fits)
     if not encoding:
         ends = accumulate(size for _, size in transfer.chunks)
         return Decoded(wire, offsets=tuple(min(end, len(wire)) for end in ends))
-    return decode_chunks(_pieces(wire, transfer), encoding, complete=complete, limit=most)
+    return decode_chunks(_pieces(wire, transfer), encoding, complete=complete, limit=most, fits=fits)
 
 
-def _pieces(wire: bytes, transfer: BodyTransfer) -> Iterator[bytes]:
+def _pieces(wire: bytes, transfer: BodyTransfer) -> Iterator[memoryview]:
     """The chunks as they came."""
-    at = 0
+    at, view = 0, memoryview(wire)
     for _, size in transfer.chunks:
-        yield wire[at : at + size]
+        yield view[at : at + size]
         at += size
     if at < len(wire):  # chunks beyond those whose arrival is kept
-        yield wire[at:]
+        yield view[at:]
 
 
 def _body(wire: bytes, transfer: BodyTransfer, decoded: Decoded, headers: Headers) -> DecodedBody | None:

@@ -100,7 +100,7 @@ class RecorderWork:
         self._taken = 0
         """Messages that were taken; the writer may still have records of them in its queue."""
         shares = Shares(start.memory)
-        self._budget = Budget(shares.recorder)
+        self._budget = Budget(shares.recorder, alone=shares.alone)
         """Of calls from when they are read until they are written."""
         self._most = shares.body
         self._closer = Closer(Path(start.folder), self._on_fault)
@@ -119,24 +119,30 @@ class RecorderWork:
         self._closer.start()
         self._reading.start()
 
-    def take(self, messages: Iterable[wire.Message]) -> None:
-        """Read the messages, queue their records for the writer, and send the events back."""
+    def take(self, messages: list[wire.Message]) -> None:
+        """Read the messages, queue their records for the writer, and send the events back.
+
+        The list is emptied: nobody holds the bodies of a message that was read.
+        """
         self._reading.touch()
         found: list[Event] = []
-        for message in messages:
+        messages.reverse()
+        while messages:
+            counts = messages[-1].kind not in (wire.CALLER, wire.HURRY)
             try:
-                self._take(message, found)
+                self._take(messages.pop(), found)
             except Exception as error:
                 self._faults.caught("recording", error)
                 self._writer.count("fault")
-            self._taken += message.kind not in (wire.CALLER, wire.HURRY)
+            self._taken += counts
         self._events.send(*found, self._handled())
 
     def _take(self, message: wire.Message, events: list[Event]) -> None:
-        value = wire.value_of(message)
-        match message.kind:
+        value, kind, wires = wire.value_of(message), message.kind, list(message.bodies)
+        del message
+        match kind:
             case wire.CALL:
-                self._call(value, message.bodies, events)
+                self._call(value, wires, events)
             case wire.CALLER:
                 self._callers.put(value.id, value)
             case wire.NOTE:
@@ -155,15 +161,17 @@ class RecorderWork:
         self._on_idle()
         self._closer.close(COMPRESSING_SECONDS)
 
-    def _call(self, call: FinishedCall, wires: tuple[bytes, bytes], events: list[Event]) -> None:
+    def _call(self, call: FinishedCall, wires: list[bytes], events: list[Event]) -> None:
+        """`wires`: both bodies as they came; emptied once they are decoded."""
         exchange = line = counted = None
         size = sum(map(len, wires))
         # A reader that is ahead of the writer waits here, and the proxy's queue behind it.
         self._budget.wait(size * COPIES)
         lease = Lease(self._budget, size * COPIES)
         try:
-            exchange = decode_exchange(call, *wires, self._faults, self._most)
+            exchange = decode_exchange(call, wires[0], wires[1], self._faults, self._most, lease)
         finally:  # a later call may be waiting for the update
+            wires.clear()
             update, link_state = planner_update(call, exchange, self._faults)
             if exchange is None:
                 self._events.send(ReplyRead(update, None))
@@ -176,12 +184,10 @@ class RecorderWork:
                 with self._faults.guard("alerts and limits"):
                     counted = self._counting.of(call, exchange, of_call)
                     events.append(counted)
-            held = exchange.decoded_size
-            if held > size:
-                self._budget.force((held - size) * COPIES)
-                lease.size = held * COPIES
             cost = counted if "cost_usd" in measures else None
-            make = partial(self._records, call, exchange, caller, link_state, redactor, of_call, lease, cost)
+            lease.shrink(exchange.decoded_size * COPIES)
+            held = [exchange.without_texts()]
+            make = partial(self._records, call, held, caller, link_state, redactor, of_call, lease, cost)
             self._writer.submit(make, lease.size + 2048)
         except Exception as error:
             self._faults.caught("recording", error)
@@ -202,7 +208,7 @@ class RecorderWork:
     def _records(
         self,
         call: FinishedCall,
-        exchange: DecodedExchange,
+        held: list[DecodedExchange],
         caller: Caller | None,
         link_state: dict[str, Any],
         redactor: Redactor,
@@ -213,11 +219,12 @@ class RecorderWork:
         """The records of a call, of all that was found out about it by then. Its `lease` ends with the writer's hold
         on it. `cost`: if its cost was counted.
 
-        `of_call` is `redactor`, and knows the call's own credentials: the caller's record is shared by other calls.
+        `held` is its exchange, and emptied: bodies that were redacted are not held as they came, too. `of_call` is
+        `redactor`, and knows the call's own credentials: the caller's record is shared by other calls.
         """
         if not is_kept(call):
             return []
-        record = call_record(call, exchange, of_call, caller, link_state, cost)
+        record = call_record(call, held.pop(), of_call, caller, link_state, cost)
         if caller is None:
             return [record]
         found = self._caller(caller, redactor)
@@ -294,8 +301,8 @@ def main() -> int:
         if recording is None:
             recording = RecorderWork(wire.value_of(messages.pop(0)), to_proxy)
             to_proxy.send(Handled(0))
-        recording.take(messages)
         ended = ended or any(message.kind == wire.END for message in messages)
+        recording.take(messages)
     if recording is not None:
         recording.close(proxy_is_gone=not ended)
     return 0

@@ -276,13 +276,13 @@ def _opens_socket(live: LiveRequest, outcome: Answer | Miss) -> bool:
 def _live_request(head: h11.Request, asked: ReplayHeader, body: bytes) -> LiveRequest:
     fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers.raw_items()]
     headers = Headers([(name, value) for name, value in fields if name.lower() != HEADER])
-    decoded = decode(body, headers.get("content-encoding")).data
+    decoded = decode(body, headers.get("content-encoding"))
     request = Request(
         head.method.decode("ascii"),
         asked.host,
         head.target.decode("latin-1"),
         headers,
-        decoded if body else None,
+        (body if decoded.beyond else decoded.data) if body else None,
         asked.scheme,
         asked.port,
     )
