@@ -8,6 +8,8 @@ import pytest
 
 from sessiontap.exchange import Headers, Response
 from sessiontap.llm.call import CallError
+from sessiontap.llm.content_encoding import HARMLESS
+from sessiontap.llm.content_encoding import LIMIT as LIMIT_OF_ALL
 from sessiontap.llm.grpc import is_grpc, messages, status_error
 
 
@@ -35,6 +37,25 @@ def test_messages(body: bytes, expected: list[tuple[bytes, int, str | None, bool
     assert [(one.data, one.end, one.cut) for one in found] == [(data, end, cut) for data, end, _, cut in expected]
     for one, (_, _, said, _) in zip(found, expected, strict=True):
         assert (one.fault is None) if said is None else (said in (one.fault or ""))
+
+
+LARGE = gzip.compress(bytes(HARMLESS), 9)
+
+
+@pytest.mark.parametrize(
+    ("message", "most"),
+    [
+        pytest.param(LARGE, LIMIT_OF_ALL // HARMLESS, id="each as large as any may be"),
+        pytest.param(gzip.compress(bytes(2 * HARMLESS), 9), 1, id="each a bomb"),
+    ],
+)
+def test_compressed_messages_are_decoded_as_far_as_one_body_may_be(message: bytes, most: int) -> None:
+    """8 KB stand for 8 MB, so a body of a megabyte could stand for one gigabyte."""
+    *found, last = messages(framed(message, 1) * 20, Headers([("grpc-encoding", "gzip")]))
+    assert len(found) == most
+    assert sum(len(one.data) for one in found) <= LIMIT_OF_ALL
+    assert (last.data, last.end) == (b"", 20 * len(framed(message)))
+    assert "too large; what follows is lost" in (last.fault or "")
 
 
 def test_a_compressed_message_that_does_not_say_how() -> None:

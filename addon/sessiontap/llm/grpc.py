@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from sessiontap.exchange import Headers, Response
 from sessiontap.llm.call import CallError
-from sessiontap.llm.content_encoding import LIMIT, decode
+from sessiontap.llm.content_encoding import LIMIT, Decoded, decode
 
 _HEAD = 5
 """Bytes before a message."""
@@ -45,8 +45,9 @@ def is_grpc(headers: Headers) -> bool:
 
 
 def messages(body: bytes, headers: Headers) -> Iterator[GrpcMessage]:
-    """Yield the messages of a whole or cut body, in order."""
-    at = 0
+    """Yield the messages of a whole or cut body, in order: compressed ones as long as all together are no more than
+    `LIMIT` bytes, since a body may have a bomb in every few thousand."""
+    at, left = 0, LIMIT
     while at < len(body):
         end = at + _HEAD + int.from_bytes(body[at + 1 : at + _HEAD])
         if at + _HEAD > len(body) or end > len(body):
@@ -56,12 +57,20 @@ def messages(body: bytes, headers: Headers) -> Iterator[GrpcMessage]:
         if compressed > 1:
             yield GrpcMessage(b"", len(body), f"no message begins at byte {at}; what follows is lost")
             return
-        yield GrpcMessage(data, end) if not compressed else _decompressed(data, end, headers.get("grpc-encoding"))
+        if not compressed:
+            yield GrpcMessage(data, end)
+        elif left <= 0:
+            yield GrpcMessage(b"", len(body), f"the messages before byte {at} are too large; what follows is lost")
+            return
+        else:
+            encoding = headers.get("grpc-encoding")
+            decoded = decode(data, encoding, limit=left)
+            left -= LIMIT if decoded.beyond else max(len(decoded.data), len(data))
+            yield _decompressed(decoded, end, encoding)
         at = end
 
 
-def _decompressed(data: bytes, end: int, encoding: str | None) -> GrpcMessage:
-    decoded = decode(data, encoding, limit=LIMIT)
+def _decompressed(decoded: Decoded, end: int, encoding: str | None) -> GrpcMessage:
     problem = decoded.problem or (None if encoding not in (None, "", "identity") else "it does not say how")
     if problem:
         return GrpcMessage(b"", end, f"the compressed message that ends at byte {end} cannot be read: {problem}")
