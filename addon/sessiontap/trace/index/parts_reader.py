@@ -22,6 +22,7 @@ from sessiontap.trace.body import BodyError, BodyReader
 from sessiontap.trace.files import open_segment
 from sessiontap.trace.index import first_build
 from sessiontap.trace.index.database import writing
+from sessiontap.trace.index.packed_ids import id_text
 from sessiontap.trace.index.parts import Placed, add_text, common, digest_of, packed, reply_list, request_list
 from sessiontap.trace.walk import read_at
 
@@ -104,7 +105,7 @@ class PartsReader:
     def _read(self, calls: list[int]) -> None:
         """Read these calls, those that were read meanwhile left out, each behind the one that it continues."""
         rows = self._database.execute(
-            'SELECT calls.n, segments.name, calls."offset", calls.parent, calls.time FROM calls '
+            f'SELECT calls.n, segments.name, calls."offset", {id_text("calls.parent")}, calls.time FROM calls '
             "JOIN segments ON segments.n = segment WHERE calls.n IN (SELECT value FROM json_each(?)) "
             "AND NOT EXISTS (SELECT 1 FROM call_parts WHERE call = calls.n) ORDER BY calls.time, calls.n",
             (json.dumps(calls),),

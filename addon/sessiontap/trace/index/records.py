@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sessiontap.trace.index.costs import Prices
+from sessiontap.trace.index.packed_ids import unpack_id
 from sessiontap.trace.index.rows import COLUMNS, COST_COLUMNS, JSONS, TEXTS, USAGE, call_of
 from sessiontap.trace.index.scores import scores_of
 from sessiontap.trace.values import iso, seconds
@@ -128,8 +129,8 @@ def brief_rows(database: sqlite3.Connection, session: int) -> list[tuple[int, Ro
         row = {
             "id": id,
             "session_id": session_id,
-            "conversation": conversation,
-            "parent": parent,
+            "conversation": unpack_id(conversation),
+            "parent": unpack_id(parent),
             "step": step,
             "errand": bool(errand),
             "time": iso(time),

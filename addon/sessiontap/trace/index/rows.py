@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from sessiontap.trace.errands import is_errand
+from sessiontap.trace.index.packed_ids import pack_id, unpack_id
 from sessiontap.trace.outcomes import AUXILIARY, ERRORS, came_to_an_end
 from sessiontap.trace.views import COST_PARTS, body_size
 
@@ -101,7 +102,7 @@ def values_of(call: dict[str, Any]) -> CallValues:
         get("time"), get("duration"), get("time_to_first_byte"), get("time_to_first_token"),
         session_of("step"), asked("stream"), response.get("status"), failed, count("input"), count("output"),
         count("cache_read"), count("cache_write"), count("reasoning"), usage is not None, asked("cost_reported"),
-        body_size(request), body_size(response), get("id"), get("conversation"), get("parent"),
+        body_size(request), body_size(response), get("id"), pack_id(get("conversation")), pack_id(get("parent")),
         errand, main, well,
     )  # fmt: skip
     jsons = tuple([json_of(value) for value in structures])
@@ -139,8 +140,8 @@ def call_of(
             "step": row["step"],
             "source": text(row["source"]),
         },
-        "conversation": row["conversation"],
-        "parent": row["parent"],
+        "conversation": unpack_id(row["conversation"]),
+        "parent": unpack_id(row["parent"]),
         "evidence": text(row["evidence"]),
         "link": {"kind": text(row["kind"])},
         "llm": {

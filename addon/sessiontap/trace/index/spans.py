@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from sessiontap.trace.index.filters import Filters, condition
+from sessiontap.trace.index.packed_ids import unpack_id
 from sessiontap.trace.index.rows import COST_COLUMNS
 from sessiontap.trace.outcomes import ERRORS
 from sessiontap.trace.views import COST_PARTS
@@ -108,8 +109,8 @@ def _span(row: tuple[Any, ...], texts: Mapping[int | None, str], tools: Mapping[
         agent=get(agent),
         subagent=get(subagent),
         process=process,
-        conversation=conversation,
-        parent=parent,
+        conversation=unpack_id(conversation),
+        parent=unpack_id(parent),
         kind=get(kind),
         outcome=get(outcome),
         failed=bool(failed),

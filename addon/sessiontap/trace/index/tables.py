@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from sessiontap.trace.index.rows import COLUMNS, COST_COLUMNS
 
-_MEANING = 3
+_MEANING = 4
 """Raised when the same tables come to hold something else."""
 
 GROUP_KEYS = (

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sessiontap.part import Part
+from sessiontap.trace.index.packed_ids import id_text
 from sessiontap.trace.index.parts import Placed, common, load, reply_list, request_list
 
 Row = dict[str, Any]
@@ -104,7 +105,7 @@ def links(database: sqlite3.Connection, session: int) -> list[Row]:
     """
     names = ("id", "step", "conversation", "parent", "errand", "kind", "subagent")
     found = database.execute(
-        "SELECT id, step, conversation, parent, errand, kinds.text, agents.text FROM calls "
+        f"SELECT id, step, {id_text('conversation')}, {id_text('parent')}, errand, kinds.text, agents.text FROM calls "
         "LEFT JOIN strings AS kinds ON kinds.n = kind LEFT JOIN strings AS agents ON agents.n = subagent "
         "WHERE session = ? ORDER BY time, calls.n",
         (session,),
