@@ -103,6 +103,18 @@ def test_costs_that_are_unknown_are_counted_and_no_zeros(sample):
     assert told(trace.open(sample), "step", *keys, prices=QUARTERS)[2] == (None, 1, None, 0, 1)
 
 
+def test_large_sums_of_costs_do_not_depend_on_the_order_of_calls(written, folder):
+    """0.1 and 0.7 are no binary fractions: added up a thousand times they are off in the 13th digit."""
+    written(*(call_map(number, llm={"usage": {"input": number % 3}}) for number in range(3_000)))
+    prices = Prices(cost_of(lambda call: (100.1, 0.7, 0.000_000_1)[call["llm"]["usage"]["input"]]), "1")
+
+    (by_sums,) = trace.open(folder).stats("outcome", prices=prices)
+    (by_calls,) = trace.open(folder).stats("outcome", Filters(status="2xx"), prices=prices)
+
+    assert by_calls["cost_usd"] == by_sums["cost_usd"] == 100_800.0001
+    assert by_sums["cost_parts"] == by_calls["cost_parts"]
+
+
 def test_calls_without_a_session_cost_and_are_no_session(written, folder):
     usage = {"usage": {"input": 1}}
     written(call_map(1, llm=usage), call_map(2, llm=usage, session=None), call_map(3, session=None))

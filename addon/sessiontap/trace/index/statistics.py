@@ -162,7 +162,7 @@ def _row(sums: Sequence[Any], of_sessions: Sequence[Any]) -> dict[str, Any]:
         "output_tokens": exact(answered),
         "cache_read_tokens": exact(cached),
         "cost_usd": _usd(usd),
-        "cost_parts": cost_parts(parts),
+        "cost_parts": cost_parts([_usd(usd) for usd in parts]),
         "cost_unknown_calls": unpriced,
         "session_cost_usd_mean": _usd(math.fsum(paid) / len(paid)) if paid else None,
         **{f"session_cost_usd_p{p}": _usd(percentile(paid, p)) for p in (50, 95)},
@@ -228,5 +228,8 @@ def _names(database: sqlite3.Connection, by: str, numbers: list[Any]) -> dict[An
 
 
 def _usd(amount: float | None) -> float | None:
-    """Rounded where sums of binary fractions are no further to be trusted."""
-    return None if amount is None else round(amount, 12)
+    """Rounded to 12 digits: sums of binary fractions are no further to be trusted, and differ by their order."""
+    if amount is None:
+        return None
+    whole = len(str(int(abs(amount)))) if abs(amount) >= 1 else 0
+    return round(amount, 12 - whole)
