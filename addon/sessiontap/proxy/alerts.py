@@ -41,9 +41,9 @@ MOST_LATEST = 20
 MOST_LINES = 20
 """Lines on the terminal within `LINES_SECONDS`; the log has all."""
 LINES_SECONDS = 60.0
-COUNTED_WITHIN = 0.25
-"""Seconds that a call with a limit waits for a shared count at most. The front takes less than a millisecond; a store
-has a bound of its own."""
+COUNTED_WITHIN = 1.0
+"""Seconds that a call with a limit waits for a shared count at most. The front takes less than a millisecond, and
+tenths of a second where many programs wait for a processor; a store has a bound of its own."""
 _UNCOUNTED = frozenset((WARM_UP, REFUSED))
 """Flags of calls that count for nothing."""
 
@@ -95,7 +95,8 @@ class Alerts:
         await asyncio.wait([asked], timeout=COUNTED_WITHIN)
         if asked.done():
             return self._begun(context, plan, begins, asked.result())
-        self._notices.once(f"a shared count did not come within {COUNTED_WITHIN:g} s: a call was not held to its limit")
+        late = f"a shared count did not come within {COUNTED_WITHIN:g} s"
+        self._notices.once(f"{late}: a call was not held to its limit, and counts")
         self._tell_later(asked, begins)
         return self._counted(begins, plan)
 
