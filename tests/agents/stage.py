@@ -26,7 +26,7 @@ RULES: Any = {
 }
 EVERYTHING: Any = {"version": 1, "rules": [{"rule": "all", "session": {"id": "auto"}}]}
 """What a user's own first rules record: errands, too."""
-LIMIT = 90.0  # seconds; the slowest takes ten
+LIMIT = 300.0  # seconds, on a busy machine; the slowest takes ten on a quiet one
 AGENT_KEYS = KEYS | {"CODEX_API_KEY": "sk-test-0000", "GEMINI_API_KEY": "test-0000"}
 
 

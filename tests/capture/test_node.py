@@ -241,7 +241,8 @@ def test_a_file_that_everybody_can_read_is_used_where_it_is(mode: int, monkeypat
         folder = Path(name)
         folder.chmod(mode)
         monkeypatch.setattr(node_preload, "FILE", folder / "node.cjs")
-        (folder / "node.cjs").touch(mode=0o644)
+        (folder / "node.cjs").touch()
+        (folder / "node.cjs").chmod(0o644)  # under any umask
         assert node_preload.readable_file(folder / "nowhere") == folder / "node.cjs"
 
 

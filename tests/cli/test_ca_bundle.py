@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -108,7 +109,7 @@ def test_every_user_can_read_it(authority: Path, tmp_path: Path, monkeypatch: py
 
 
 def test_a_folder_that_others_may_write_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
     ca_bundle.public_folder().chmod(0o777)
     assert ca_bundle.public_folder() == tmp_path / ".sessiontap"

@@ -14,9 +14,9 @@ from tests.support.gate import PATIENCE
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 
 TELLS = """
-import signal, sys
+import os, signal, sys
 def got(number, frame):
-    print(signal.Signals(number).name, flush=True)
+    os.write(1, signal.Signals(number).name.encode() + b"\\n")  # a print may be under way
     sys.exit(7)
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, got)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,15 @@ def test_without_any_rules_file_the_built_in_defaults_are_used(tmp_path: Path) -
     [
         pytest.param("/a", {"SESSIONTAP_TRACE": "/b"}, "/a", id="the option comes first"),
         pytest.param("", {"SESSIONTAP_TRACE": "/b"}, "/b", id="then the environment"),
-        pytest.param("", {}, str(Path.home() / ".sessiontap/trace"), id="then the home folder"),
-        pytest.param("~/t", {}, str(Path.home() / "t"), id="a tilde"),
+        pytest.param("", {}, "/home/ada/.sessiontap/trace", id="then the home folder"),
+        pytest.param("~/t", {}, "/home/ada/t", id="a tilde"),
     ],
 )
-def test_trace_folder(folder: Path, option: str, environ: dict[str, str], expected: str) -> None:
+def test_trace_folder(
+    folder: Path, option: str, environ: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))  # where this user may have a stand-in for a home folder
     assert str(parse(DEFAULTS | {"session_trace": option}, environ, folder).trace) == expected
 
 

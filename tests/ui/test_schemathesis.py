@@ -15,6 +15,7 @@ CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",
     "unsupported_method", "allow_header_conformance",
 )  # fmt: skip
+LIMIT = 1200.0  # seconds, on a machine that has much else to do
 KNOWN = """
 [parameters]
 "path.session" = ["@1", "@2"]
@@ -36,5 +37,5 @@ def test_the_api_is_what_it_says(client: Client, tmp_path: Path, configuration: 
         "--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing", "--max-examples", "15", "--seed", "7",
         "--suppress-health-check", "all", "--no-color", "--continue-on-failure",
     ]  # fmt: skip
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stdout[-6000:]
