@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.analysis.made_turns import Session, part, said, system, tool, user
 
+from sessiontap.analysis import part_tokens
 from sessiontap.analysis.part_tokens import MEDIA, estimate, weight
 
 HUNDRED = "word " * 100
@@ -83,3 +84,17 @@ def test_a_part_keeps_its_tokens_if_something_is_put_before_it() -> None:
     assert second is not None
     assert [second[0], *second[2:]] == first
     assert second[1] == pytest.approx(30)
+
+
+def test_a_text_is_weighed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pages of a session, one after the other, estimate the same texts."""
+    weighed: list[str] = []
+
+    def weigh(text: str) -> float:
+        weighed.append(text)
+        return 5.0
+
+    monkeypatch.setattr(part_tokens, "_weight_of", weigh)
+    texts = ["a text that no other test has", "another one that none has"]
+    assert [weight(text) for text in (*texts, "".join(list(texts[0])), *texts)] == [5.0] * 5
+    assert weighed == texts

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from sessiontap.bounded_dict import BoundedDict
+
 if TYPE_CHECKING:
     from sessiontap.part import Part
     from sessiontap.trace.index.turns import Turn
@@ -39,12 +41,27 @@ _LEAST_MEDIA, _MOST_MEDIA = 50, 60_000
 """Tokens that one image or document may have."""
 _MANY = 20_000
 """Pieces whose weight is remembered: few make up most of a text."""
+_TEXTS = 50_000
+"""Texts whose weight is remembered, by their hashes: the next page of a session weighs what is new alone."""
 _OPAQUE = 5
 """Bytes per token of what has no text and is no media, such as encrypted reasoning."""
 
 
+_weights: BoundedDict[tuple[int, int], float] = BoundedDict(_TEXTS)
+"""Hash and length of a text -> its weight."""
+
+
 def weight(text: str) -> float:
     """Return roughly the number of tokens of a text."""
+    key = hash(text), len(text)
+    known = _weights.peek(key)
+    if known is None:
+        known = _weight_of(text)
+        _weights.put(key, known)
+    return known
+
+
+def _weight_of(text: str) -> float:
     if len(text) <= _SAMPLED:
         return _weight(text)
     size, step = _SAMPLED // _SLICES, len(text) // _SLICES
