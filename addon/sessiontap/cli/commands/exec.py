@@ -181,9 +181,12 @@ def _through_own_proxy(
         from sessiontap.trace import reader  # noqa: F401 (for the end)
 
         surroundings = prepare(None, before)
+        likely = (file or Path("rules.yaml")).absolute()
+        listed = captured_hosts(likely)
         proxy = own.wait_until_ready()
         direct = DirectConnections(proxy)
-        captured = [*map(host_name, hosts), *captured_hosts(proxy.rules)]
+        listed = listed if proxy.rules == likely else captured_hosts(proxy.rules)
+        captured = [*map(host_name, hosts), *listed]
         environ = before | surroundings.variables(proxy.url, before, captured, node=True)
         for host in map(host_name, hosts):
             if entry := excepting(environ["NO_PROXY"], host):
