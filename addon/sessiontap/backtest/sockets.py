@@ -18,6 +18,8 @@ from sessiontap.trace import RecordedCall
 from sessiontap.trace.outcomes import WARM_UP
 
 Record = Mapping[str, Any]
+Opener = tuple[str | None, str | None]
+"""Who opened a socket, and to where."""
 
 WEBSOCKET = "websocket"
 """The flag of a turn, and of a socket without turns."""
@@ -30,7 +32,7 @@ class _Socket:
     upgrade: str
     name: str
     """The name of the first new conversation on it."""
-    opened_by: tuple[str | None, str | None]
+    opened_by: Opener
     plan: Plan | None = None
     """The plan of its upgrade."""
     has_begun: bool = False
@@ -41,8 +43,10 @@ class Sockets:
     """The sockets of the calls so far."""
 
     def __init__(self) -> None:
-        self._open: BoundedDict[str, _Socket] = BoundedDict(MOST_SOCKETS)
+        self._open: BoundedDict[str, _Socket] = BoundedDict(MOST_SOCKETS, self._dropped)
         """By the id of their upgrade."""
+        self._by_opener: dict[Opener, dict[str, _Socket]] = {}
+        """The same, by who opened them, and the name of the first conversation on them."""
 
     def is_turn(self, record: Record) -> bool:
         """True if a call is a turn, not a socket without turns."""
@@ -63,7 +67,15 @@ class Sockets:
     def opened(self, record: Record, plan: Plan) -> None:
         """Take in the plan of an upgrade."""
         socket = _Socket(record["id"], _name(record, record["id"]), _opened_by(record), plan)
+        self._by_opener.setdefault(socket.opened_by, {})[conversation_id(socket.name)] = socket
         self._open.put(socket.upgrade, socket)
+
+    def _dropped(self, upgrade: str, socket: _Socket) -> None:
+        """It had to make room for another one."""
+        others = self._by_opener[socket.opened_by]
+        del others[conversation_id(socket.name)]
+        if not others:
+            del self._by_opener[socket.opened_by]
 
     def place(self, record: Record) -> SocketContext:
         """Return the place of a turn."""
@@ -101,17 +113,14 @@ class Sockets:
     def _socket_of(self, record: Record) -> tuple[_Socket | None, bool]:
         """Return the socket of a turn, and whether all of its turns are one conversation that this one belongs to."""
         own = self._open.get(record["id"])
-        candidates = [own] if own is not None else self._candidates(record)
-        conversations = {record.get("conversation"), (record.get("link") or {}).get("declared")}
-        joins = (record.get("link") or {}).get("declared") is not None or _is_realtime(record)
-        for socket in candidates:
-            if conversation_id(socket.name) in conversations:
-                return socket, joins
-        return (own, False) if own is not None else (candidates[0] if len(candidates) == 1 else None, False)
-
-    def _candidates(self, record: Record) -> list[_Socket]:
-        by = _opened_by(record)
-        return [socket for _, socket in self._open.newest(MOST_SOCKETS) if socket.opened_by == by]
+        declared = (record.get("link") or {}).get("declared")
+        candidates = self._by_opener.get(_opened_by(record), {}) if own is None else {conversation_id(own.name): own}
+        for name in (declared, record.get("conversation")):
+            if name in candidates:
+                return candidates[name], declared is not None or _is_realtime(record)
+        if own is None and len(candidates) == 1:
+            (own,) = candidates.values()
+        return own, False
 
 
 def upgrade_of(call: RecordedCall) -> RecordedCall:
@@ -129,7 +138,7 @@ def _name(record: Record, upgrade: str) -> str:
     return f"{(record.get('llm') or {}).get('provider') or '-'} socket {upgrade}"
 
 
-def _opened_by(record: Record) -> tuple[str | None, str | None]:
+def _opened_by(record: Record) -> Opener:
     return record.get("caller") or record.get("client"), (record.get("request") or {}).get("url")
 
 
