@@ -21,7 +21,7 @@ from tests.support.network import Network, needs_network
 from tests.support.redis_server import RedisServer, SlowWay, needs_redis
 
 from sessiontap.demo.proxy_process import SESSIONTAP_RUN
-from sessiontap.stores.redis_store import LOCAL_STEPS
+from sessiontap.stores.local_steps import LOCAL_STEPS
 from sessiontap.trace import RecordedCall
 
 pytestmark = [

@@ -25,7 +25,7 @@ from tests.support.redis_server import RedisServer, needs_redis, redis_server
 from tests.support.running import free_port
 
 from sessiontap.proxy.own_address import health_url
-from sessiontap.stores.redis_store import LOCAL_STEPS
+from sessiontap.stores.local_steps import LOCAL_STEPS
 from sessiontap.trace import RecordedCall
 
 pytestmark = [

@@ -95,9 +95,9 @@ class Proxy:
         while (
             away not in (None, store.away is not None)
             or said > bool(self.said)
-            or asked > store._ready
+            or asked > store.presence.is_ready
             or given > len(self.given)
-            or others > len(store._others)
+            or others > len(store.presence.others)
         ):
             assert time.monotonic() < end, self.said
             await asyncio.sleep(0.01)

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.stores.conftest import Servers
 from tests.stores.shared import proxies
-from tests.support.redis_server import RedisServer, needs_redis
+from tests.support.redis_server import PROGRAMS
 
 from sessiontap.rules.decision import Decision
 from sessiontap.sessions.id_sources import SessionEvidence
@@ -19,13 +20,12 @@ SECOND = 1_000_000_000
 T0 = 1_763_700_000 * SECOND
 
 
-@pytest.fixture(params=["process", pytest.param("redis", marks=needs_redis)])
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[SessionStore]:
+@pytest.fixture(params=["process", *PROGRAMS])
+async def store(request: pytest.FixtureRequest, servers: Servers) -> AsyncIterator[SessionStore]:
     if request.param == "process":
         yield Registry()
         return
-    server: RedisServer = request.getfixturevalue("redis")
-    async with proxies(server.url, 1) as (proxy,):
+    async with proxies(servers(request.param).url, 1) as (proxy,):
         yield proxy.store
 
 

@@ -17,16 +17,17 @@ from tests.support.redis_server import RedisServer, SlowWay, needs_redis, redis_
 
 from sessiontap import stores
 from sessiontap.llm.call import ToolCall
-from sessiontap.stores.redis_store import LOCAL_STEPS, MISSES, SETTLE_SECONDS
+from sessiontap.stores.local_steps import LOCAL_STEPS
+from sessiontap.stores.presence import MISSES, SETTLE_SECONDS
 
 pytestmark = needs_redis
 TASK = "Find every place where the parser drops a comment."
 
 
 @pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+def own_redis(tmp_path: Path, program: str) -> Iterator[RedisServer]:
     """One that a test may stop."""
-    with redis_server(tmp_path) as server:
+    with redis_server(tmp_path, program) as server:
         yield server
 
 
@@ -36,7 +37,7 @@ def steps_of(plans: list[Any]) -> list[int]:
 
 def questions(proxy: Proxy) -> list[str]:
     """The names of the scripts that a proxy has run from here on, as long as its connection lasts."""
-    connection, asked = proxy.store._connection, list[str]()
+    connection, asked = proxy.store.presence.connection, list[str]()
     assert connection is not None
     run = connection.run
 
@@ -231,7 +232,7 @@ async def test_local_steps_of_several_proxies_are_numbered_by_time_and_once(redi
         (session, _), = one.planner.registry.newest(1)
 
         async def number(proxy: Proxy, give: int, *calls: str) -> list[int]:
-            connection = proxy.store._connection
+            connection = proxy.store.presence.connection
             assert connection is not None
             told = [value for call in calls for value in (session, "App", call)]
             return list(await connection.run("number", proxy.store.address.prefix, give, *told))
@@ -330,8 +331,8 @@ async def test_a_new_proxy_gets_no_steps_of_an_empty_store_before_others_have_to
     assert [*steps_of(shared), *new.given.values(), *steps_of(after)] == list(range(5))
 
 
-async def test_a_store_that_is_started_with_what_it_knew_is_told_again(tmp_path: Path) -> None:
-    server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always")
+async def test_a_store_that_is_started_with_what_it_knew_is_told_again(tmp_path: Path, program: str) -> None:
+    server = RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always", program=program)
     server.start()
     try:
         async with proxies(server.url, 1, prefix="p") as (one,):
@@ -401,8 +402,8 @@ async def test_a_store_that_is_slow_is_asked_no_more_until_it_is_quick(redis: Re
     assert steps_of(after) == [10, 11, 12]
 
 
-async def test_a_proxy_that_starts_without_its_store_says_so_and_goes_on(tmp_path: Path) -> None:
-    with redis_server(tmp_path) as server:
+async def test_a_proxy_that_starts_without_its_store_says_so_and_goes_on(tmp_path: Path, program: str) -> None:
+    with redis_server(tmp_path, program) as server:
         server.stop()
         async with asyncio.timeout(PATIENCE), proxies(server.url, 1, is_there=False) as (one,):
             await one.until(said=True)

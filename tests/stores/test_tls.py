@@ -14,14 +14,15 @@ pytestmark = needs_redis
 
 
 @pytest.fixture
-def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RedisServer:
-    """A redis-server that wants TLS and a password; its authority is one of the system's, as far as Python knows."""
+def guarded(tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> RedisServer:
+    """A server that wants TLS and a password; its authority is one of the system's, as far as Python knows."""
     authority = Authority(tmp_path)
     authority.server_context(["127.0.0.1"])
     chain = str(tmp_path / "server-1.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.pem))
     tls = ["--tls-cert-file", chain, "--tls-key-file", chain, "--tls-ca-cert-file", str(authority.pem)]
-    return RedisServer(tmp_path, "--requirepass", "hunter2", *tls, "--tls-auth-clients", "no", tls=True)
+    options = ["--requirepass", "hunter2", *tls, "--tls-auth-clients", "no"]
+    return RedisServer(tmp_path, *options, tls=True, program=program)
 
 
 async def test_proxies_share_over_tls_with_a_password(guarded: RedisServer) -> None:

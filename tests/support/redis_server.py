@@ -1,4 +1,4 @@
-"""A redis-server of a test's own: empty, on a port of this machine, without files; and a way to it that can be slow."""
+"""A Redis or Valkey of a test's own: empty, on a port of this machine, without files; and a slow way to it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from pathlib import Path
 import pytest
 from tests.support.running import free_port
 
+PROGRAMS = ("redis-server", "valkey-server")
 needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 START = 20.0
 """Seconds that it may take to start."""
 
 
 class RedisServer:
-    """A redis-server, which can be stopped, frozen and started anew."""
+    """A server, which can be stopped, frozen and started anew."""
 
-    def __init__(self, folder: Path, *options: str, tls: bool = False) -> None:
-        """`options`: further ones of redis-server; of one that is given twice the later counts."""
+    def __init__(self, folder: Path, *options: str, tls: bool = False, program: str = PROGRAMS[0]) -> None:
+        """`options`: further ones of the `program`; of one that is given twice the later counts."""
+        self.program = program
         self.port = free_port()
         self._folder = folder
         self._options = options
@@ -38,7 +40,7 @@ class RedisServer:
     def start(self) -> None:
         """Start it, empty."""
         port = ["--port", "0", "--tls-port", str(self.port)] if self._tls else ["--port", str(self.port)]
-        command = ["redis-server", *port, "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
+        command = [self.program, *port, "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
         self._process = subprocess.Popen([*command, *self._options], stdout=subprocess.DEVNULL)
         end = time.monotonic() + START
         while self._process.poll() is None and time.monotonic() < end:
@@ -47,7 +49,7 @@ class RedisServer:
                 return
             except OSError:
                 time.sleep(0.01)
-        raise TimeoutError("redis-server does not answer")
+        raise TimeoutError(f"{self.program} does not answer")
 
     def stop(self) -> None:
         """End it at once, and what it remembers."""
@@ -68,9 +70,9 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[RedisServer]:
+def redis_server(folder: Path, program: str = PROGRAMS[0]) -> Iterator[RedisServer]:
     """Run one for a block."""
-    server = RedisServer(folder)
+    server = RedisServer(folder, program=program)
     server.start()
     try:
         yield server

@@ -2,7 +2,9 @@
 
     address.py        the option that names a store
     connection.py     the one connection to Redis; nothing else imports its client
-    redis_store.py    `SessionStore` on it: what a call asks, what it leaves, and what holds while the store is away
+    redis_store.py    `SessionStore` on it: what a call asks, and what it leaves
+    presence.py       whether the store is there: looked for, met, told what it does not know
+    local_steps.py    the calls that got local steps, and the steps that they get for them
     counts.py         `SharedCounts` in it: the counts of alerts and limits
     *.lua             what is done in the store at once, each in one request
 
