@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 from tests.stores.shared import Proxy, proxies
 from tests.support.gate import PATIENCE
-from tests.support.redis_server import RedisServer, needs_redis
+from tests.support.redis_server import RedisServer, SlowWay, needs_redis
 
 from sessiontap.limits import CallScopes, Counted, Crossing, Threshold, Tracker
 from sessiontap.limits.shared import CallBegins
+from sessiontap.rules.decision import Decision
+from sessiontap.sessions.id_sources import SessionEvidence
+from sessiontap.sessions.store import wanted_session
 from sessiontap.stores import StoreCounts
 
 pytestmark = needs_redis
@@ -102,7 +105,7 @@ async def test_while_the_store_is_away_a_proxy_counts_what_it_knows_and_tells_th
         one, other = counts_of(first), counts_of(second)
         await asyncio.gather(*(one.begin(begins(call, LIMIT, ALERT)) for call in range(3)))
         await asyncio.gather(*(other.begin(begins(call, LIMIT, ALERT)) for call in range(3, 6)))
-        first.store._go_away("the test says so")
+        first.store.presence.go_away("the test says so")
         alone = [await one.begin(begins(call, LIMIT, ALERT)) for call in range(6, 9)]
         assert [one.threshold for result in alone for one in result.crossings] == [ALERT]
         assert all(result.refused is None for result in alone)
@@ -140,3 +143,13 @@ async def test_a_call_that_the_store_refuses_too_late_has_gone_through_and_count
         refused = (await other.begin(begins(12, LIMIT))).refused
         assert refused is not None
         assert refused.value == 11
+
+
+async def test_a_call_waits_for_its_session_and_its_count_no_longer_than_the_bound_in_all(redis: RedisServer) -> None:
+    evidence = SessionEvidence("process", "p")
+    async with SlowWay(redis.port) as way, proxies(f"redis://127.0.0.1:{way.port}", 1, bound="60ms") as (proxy,):
+        counts, patience = counts_of(proxy), proxy.store.patience()
+        way.delay = 0.04
+        await proxy.store.begin(wanted_session(Decision(), evidence, now=NOW), (), patience, follows=False)
+        await counts.begin(begins(1, LIMIT)._replace(may_wait=patience.left))
+    assert 0 < patience.waited < proxy.store.longest_wait <= 0.06 + 1e-9

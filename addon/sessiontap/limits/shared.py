@@ -23,6 +23,8 @@ class CallBegins(NamedTuple):
     digest: bytes | None
     counts: bool
     may_refuse: bool
+    may_wait: float | None = None
+    """Seconds for which the call may still wait for a store, which it has asked already; None: it has not."""
 
     def begin(self, tracker: Tracker) -> BeginResult:
         """Count it, or refuse it."""

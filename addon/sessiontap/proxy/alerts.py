@@ -81,7 +81,7 @@ class Alerts:
         if begins is None:
             return plan
         if self.shared is not None:
-            self._tell_later(self.shared.begin(begins._replace(may_refuse=False)))
+            self._tell_later(self.shared.begin(begins._replace(may_refuse=False, may_wait=None)))
             return self._counted(begins, plan)
         return self._begun(context, plan, begins, begins.begin(self.tracker))
 
@@ -261,7 +261,8 @@ def _begins(context: CallContext, plan: Plan) -> CallBegins | None:
     counts = not opens_socket(context.request) if context.socket is None else context.socket.increments_step
     may_refuse = context.socket is None and context.request_tap is None
     scopes, digest = scopes_of(context, plan), newest_digest(plan.history)
-    return CallBegins(context.id, scopes, thresholds, digest, counts, may_refuse)
+    may_wait = context.patience.left if context.patience is not None else None
+    return CallBegins(context.id, scopes, thresholds, digest, counts, may_refuse, may_wait)
 
 
 def scopes_of(context: CallContext, plan: Plan) -> CallScopes:

@@ -21,6 +21,7 @@ from sessiontap.recording.budget import Lease
 from sessiontap.rules import Decision, FilledSettings
 from sessiontap.sessions import Link, Session
 from sessiontap.sessions.match_scope import MatchScope
+from sessiontap.sessions.store import Patience
 from sessiontap.trust import UNKNOWN, Upstream
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ class CallContext:
     """The request as it was read. None before, and if reading failed."""
     history: History | None = None
     """The conversation so far, as the request tells it."""
+    patience: Patience | None = None
+    """With a store that proxies share; None if it is not asked."""
     plan: Plan | None = None
     """None before planning, and if it failed."""
     attempt: Attempt | None = None

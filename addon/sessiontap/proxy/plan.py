@@ -142,7 +142,7 @@ class Planner:
             return Plan(draft.decision, FilledSettings(), draft.call)
         wanted = self._wanted(draft)
         session: Session | None = None
-        patience = self.store.patience()
+        patience = context.patience = self.store.patience()
         for pause in (*REPLY_PAUSES, None):
             keys = evidence_keys(draft.found) if draft.found is not None else []
             begun = await self.store.begin(wanted, keys, patience, follows=_follows(draft, wanted))

@@ -3,6 +3,10 @@
 A call asks once as it begins, if its rules have alerts or limits, and once when it has ended (`count.lua`). Beside that
 this proxy counts its own calls. So while the store is away, or late, it goes on with what it knows; what it counted
 meanwhile the store is told once it is back.
+
+A call with a limit waits for its count, which it cannot ask for together with its session: which thresholds hold, and
+which count each reads, follows from that answer (session, parent, the rules that look at them), and a count cannot be
+taken back, since other calls are refused by it and its crossing is told once. Both questions share one bound.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from sessiontap.limits import CallScopes, Counted, Crossing, Scope, Threshold, T
 from sessiontap.limits.meters import SLICES
 from sessiontap.limits.shared import CallBegins, RestoredCounts
 from sessiontap.limits.tracker import MOST_IN_FLIGHT, MOST_REFUSING, BeginResult, key_of
+from sessiontap.sessions.store import Patience
 from sessiontap.stores.connection import StoreError
 from sessiontap.stores.redis_store import RedisStore
 
@@ -78,7 +83,7 @@ class StoreCounts:
             self._in_flight.put(begins.call, (begins.scopes, readers))
         adds = [_begun(one.threshold, begins.digest) for one in readers]
         asked = _asked(begins, readers, adds)
-        return asyncio.ensure_future(self._begun(asked, self._ask(asked), own))
+        return asyncio.ensure_future(self._begun(begins, asked, self._ask(asked), own))
 
     def ended(self, call: str, counted: Counted) -> asyncio.Future[Sequence[Crossing]]:
         own = self._own.ended(call, counted)
@@ -122,8 +127,19 @@ class StoreCounts:
             before.add_done_callback(partial(self._take_late, self._untold.popleft()))
         return self._store.run("count", *asked.arguments) if not self._untold else None
 
-    async def _begun(self, asked: _Asked, answer: asyncio.Future[Any] | None, own: BeginResult) -> BeginResult:
-        told = await self._within_bound(asked, answer, counts=own.refused is None)
+    def _patience(self, begins: CallBegins) -> Patience:
+        """Return what a call has left: whatever it asks the store, it waits for no longer than the bound in all."""
+        bound = self._store.address.timeout
+        left = bound if begins.may_wait is None else begins.may_wait
+        return Patience(left, bound - left)
+
+    async def _begun(
+        self, begins: CallBegins, asked: _Asked, answer: asyncio.Future[Any] | None, own: BeginResult
+    ) -> BeginResult:
+        patience = self._patience(begins)
+        told = await self._within_bound(asked, answer, patience, counts=own.refused is None)
+        if begins.may_refuse:
+            self._store.note_wait(patience)
         if told is None:
             self._note_alone(own.crossings)
             if own.refused is not None:
@@ -143,34 +159,33 @@ class StoreCounts:
     async def _ended(
         self, asked: _Asked, answer: asyncio.Future[Any] | None, own: Sequence[Crossing]
     ) -> Sequence[Crossing]:
-        told = await self._within_bound(asked, answer)
+        told = await self._within_bound(asked, answer, self._store.patience())
         if told is None:
             self._note_alone(own)
             return own
         return _crossings(asked, told)
 
     async def _within_bound(
-        self, asked: _Asked, answer: asyncio.Future[Any] | None, *, counts: bool = True
+        self, asked: _Asked, answer: asyncio.Future[Any] | None, patience: Patience, *, counts: bool = True
     ) -> Any:
         """Return the store's answer; None if it is away or late. `counts`: it is told later if it is away."""
         if answer is None:
             if counts and asked.readers:
                 self._untold.append(asked.passed())
             return None
-        done, _ = await asyncio.wait([answer], timeout=self._store.address.timeout)
-        if not done:
-            answer.add_done_callback(partial(self._take_late, asked))
-            return None
         try:
-            return answer.result()
+            return await self._store.within(patience, answer)
+        except TimeoutError:
+            answer.add_done_callback(partial(self._take_late, asked, counts=counts))
+            return None
         except StoreError:
             if counts:
                 self._untold.append(asked.passed())
             return None
 
-    def _take_late(self, asked: _Asked, answer: asyncio.Future[Any]) -> None:
-        """Tell crossings that were not told by what this proxy knew itself. A call that the store would have refused
-        has gone through meanwhile, and counts."""
+    def _take_late(self, asked: _Asked, answer: asyncio.Future[Any], *, counts: bool = True) -> None:
+        """Tell crossings that were not told by what this proxy knew itself. `counts`: the call has gone through, also
+        if the store would have refused it."""
         if answer.cancelled():
             return
         if answer.exception() is not None:
@@ -179,7 +194,8 @@ class StoreCounts:
         told = answer.result()
         if told[0] == b"refused":
             _, number, value, unknown, is_first = told
-            self._untold.append(asked.passed())
+            if counts:
+                self._untold.append(asked.passed())
             self._tell([_crossing(asked, number, value, unknown)] if is_first else [])
         else:
             alone = self._told_alone
