@@ -160,6 +160,29 @@ async def test_a_reply_that_a_call_only_names_is_waited_for_too(redis: RedisServ
     assert (later.link.parent, later.link.evidence) == (id, "exact")
 
 
+async def test_a_step_that_a_call_leaves_too_late_is_given_once(redis: RedisServer) -> None:
+    """It follows a conversation that another proxy knows, whose reply never comes, and so begins its own."""
+    async with (
+        SlowWay(redis.port) as way,
+        proxies(redis.url, 1, BY_CONVERSATION, prefix="left") as (one,),
+        proxies(f"redis://127.0.0.1:{way.port}", 1, BY_CONVERSATION, bound="60ms", prefix="left") as (other,),
+    ):
+        id, first = await one.ask([user("What is a monad?")])
+        way.delay = 0.02
+        said = {"role": "assistant", "content": "An answer that is long enough to be known."}
+        _, own = await other.ask([user("What is a monad?"), said, user("And?")])
+        way.delay = 0.0
+        await other.until(given=1)
+        one.reply(id, first, "Another answer, which is as long as the first.")
+        more = {"role": "assistant", "content": "Another answer, which is as long as the first."}
+        goes_on = [(await one.ask([user("What is a monad?"), more, user(f"And {n}?")]))[1] for n in range(2)]
+    assert own.session.is_local
+    assert own.session.id != first.session.id
+    assert list(other.given.values()) == [0]
+    assert {plan.session.id for plan in goes_on} == {first.session.id}
+    assert steps_of([first, *goes_on]) == [0, 1, 2]
+
+
 async def test_a_proxy_that_dies_leaves_its_sessions_to_the_others(redis: RedisServer) -> None:
     async with proxies(redis.url, 2) as (one, other):
         id, _, messages = await one.turn([user("What is a monad?")], "An answer that is long enough to be known.")

@@ -148,10 +148,11 @@ class RedisStore:
             answer = await self.within(patience, asked)
             self.presence.answered()
         except TimeoutError:
-            asked.add_done_callback(lambda late: self._give_back(late, wanted))
+            session = self._locally(wanted)
+            asked.add_done_callback(lambda late: self._give_back(late, wanted, session))
             if had_all:
                 self.presence.missed()
-            return Begun(self._locally(wanted), wanted.id)
+            return Begun(session, wanted.id)
         except StoreError as error:
             self.presence.go_away(str(error))
             return Begun(self._locally(wanted), wanted.id)
@@ -201,7 +202,7 @@ class RedisStore:
         match answer:
             case [b"ok", bytes(key), bytes(id), bytes(name), int(step), list(found)]:
                 session = wanted.session(_text(id), _text(name), step)
-                self._registry.restore(session.id, session.name, step, wanted.now, session.key)
+                self._registry.restore(session.id, session.name, step, wanted.now, _text(key) if key != id else None)
                 if step < 0:
                     step = self._registry.local_step(session.id, self._local_from)
                     session = wanted.session(session.id, session.name, step, is_local=True)
@@ -215,14 +216,19 @@ class RedisStore:
                 self.presence.emptied()
         return Begun(self.assign(wanted), wanted.id)
 
-    def _give_back(self, late: asyncio.Future[Any], wanted: WantedSession) -> None:
-        """An answer came too late: the call has a local step, so the step that it took here is given back."""
-        if late.cancelled() or late.exception() is not None or not wanted.increments_step:
+    def _give_back(self, late: asyncio.Future[Any], wanted: WantedSession, had: Session) -> None:
+        """An answer came too late: the call `had` another step by then, so the one that it took here is given back."""
+        if late.cancelled() or late.exception() is not None:
             return
         match late.result():
             case [b"ok", _, bytes(id), _, int(step), _] if step >= 0:
-                if wanted.reserved is None or wanted.reserved.id != _text(id):
+                reserved = wanted.reserved if wanted.reserved is not None and not wanted.reserved.is_local else None
+                if (_text(id), step) == (had.id, had.step):
+                    return
+                if wanted.increments_step or (reserved is not None and reserved.id == _text(id)):
                     self._send("release", id, step)
+                if not had.is_local and reserved is not None and reserved.id != _text(id):
+                    self._local.note(wanted.call, had.id, had.name, is_new=False)  # the store gave its step to others
 
     def release(self, session: Session, call: str = "") -> None:
         """Give a step back, which the session's next call gets. A local one is nobody else's."""
