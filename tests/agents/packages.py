@@ -31,7 +31,7 @@ OPENAI_AGENTS = "openai-agents==0.24.0"
 LANGCHAIN = "langchain-openai==1.7.3"
 
 OWN_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-LIMIT = 300.0  # seconds for an installation; the largest is half a gigabyte
+LIMIT = 900.0  # seconds for an installation; the largest is half a gigabyte
 START_LIMIT = 120.0
 """Seconds until it says its version, on a busy machine. The largest needs two of CPU time."""
 LONGEST_NAME = 200

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from tests.e2e.lab import PYTHON, RUN, Lab, Proxy, own_environment, wait_until
 from tests.e2e.test_workers import ASKS_BY_LINE, calls_by_worker, end, run, script, start
+from tests.support.gate import PATIENCE
 from tests.support.llm_server import LlmService
 from tests.support.redis_server import needs_redis, redis_server
 
@@ -85,7 +86,7 @@ def test_proxies_with_a_store_count_together(lab: Lab, tmp_path: Path) -> None:
 
 
 def health(proxy: Proxy) -> dict[str, Any]:
-    with httpx2.Client(proxy=proxy.url, trust_env=False) as client:
+    with httpx2.Client(proxy=proxy.url, trust_env=False, timeout=PATIENCE) as client:
         return dict(client.get(health_url()).json())
 
 

@@ -16,7 +16,7 @@ from tests.parquet import scale
 
 SPARK, CHDB = "pyspark==4.3.0", "chdb==4.4.0"
 PROGRAMS = Path(__file__).parent / "programs"
-LIMIT = 300.0
+LIMIT = 1200.0
 
 
 def ask(engine: str, folder: Path) -> scale.Answers:
