@@ -50,6 +50,8 @@ class Exchange:
     ending: ReplyFingerprint
     parent: int | None
     """The index of its parent within the file, as the recording names it."""
+    response: Response = field(default_factory=lambda: Response(200))
+    """As it went over the wire."""
 
 
 @dataclass
@@ -122,6 +124,7 @@ def _exchange(line: dict[str, Any]) -> Exchange | None:
         asked,
         fingerprint_of(asked, reply, came["status"]),
         line["expect"]["parent"],
+        Response(came["status"], headers, _body(came)),
     )
 
 
@@ -129,6 +132,16 @@ def _body(message: dict[str, Any]) -> bytes:
     if "body_b64" in message:
         return base64.b64decode(message["body_b64"])
     return str(message.get("body") or "").encode()
+
+
+@dataclass(frozen=True)
+class Store:
+    """The store of proxies that share their sessions."""
+
+    bound: str = "1s"
+    """For which a call waits for it at most, as its address has it."""
+    delay: float = 0.0
+    """Seconds by which it answers later."""
 
 
 def interleaved(exchanges: Sequence[Exchange], seed: int) -> Iterator[tuple[str, Exchange]]:
@@ -181,8 +194,8 @@ def count(tally: Tally, exchange: Exchange, link: Link, by_id: dict[str, Exchang
         tally.failures[f"first turn: {what} ({link.kind})", evidence, exchange.id] += 1
 
 
-def report(tally: Tally, seeds: int, across: int) -> tuple[list[str], bool]:
-    """The table as lines, and whether all goals are reached."""
+def report(tally: Tally, seeds: int, across: int | None) -> tuple[list[str], bool]:
+    """The table as lines, and whether all goals are reached. `across`: None if nothing was asked of it."""
     rows = [f"{'evidence':<10}{'right':>8}{'wrong':>8}{'unlinked':>10}   (calls per replay, mean of {seeds})"]
     for tier in TIERS:
         counts = [tally.continuations[tier, what] / seeds for what in ("right", "wrong", "unlinked")]
@@ -200,14 +213,39 @@ def report(tally: Tally, seeds: int, across: int) -> tuple[list[str], bool]:
     firsts = tally.first.total()
     good = tally.first["false"] <= GOALS["first turns"] * firsts
     rows.append(_line("first turns joined to another's call", tally.first["false"], firsts, "< 1%", good))
-    rows.append(_line("first turns joined to another process's", across, firsts, "none", across == 0))
+    if across is not None:
+        rows.append(_line("first turns joined to another process's", across, firsts, "none", across == 0))
     rows.append(f"  {'first turns linked within their own file':<42}{tally.first['own file'] / seeds:>8.1f} per replay")
-    return rows, met and good and across == 0
+    return rows, met and good and not across
 
 
 def _line(name: str, part: int, whole: int, goal: str, good: bool) -> str:
     share = f"{part / whole:.2%}" if whole else "-"
     return f"  {name:<42}{share:>8}   goal {goal:<7}{'reached' if good else 'MISSED'}   ({part} of {whole})"
+
+
+def _evaluated(exchanges: Sequence[Exchange], options: argparse.Namespace) -> tuple[Tally, int | None, list[str]]:
+    """Return what came of all replays, the first turns that were joined to another process's (None: it was not looked
+    at), and what else is to be said."""
+    tally, across = Tally(), 0
+    if options.over_http:
+        from scripts.evaluate.http_conversations import OverHttp, replay
+
+        found, store = OverHttp(), Store(options.bound, options.delay / 1000)
+        for seed in range(options.seeds):
+            with tempfile.TemporaryDirectory() as folder:
+                found.add(replay(exchanges, seed, options.proxies, Path(folder), store, settled=not options.at_once))
+        return found.tally, None, found.said(options.seeds)
+    if options.proxies > 1:
+        from scripts.evaluate.shared_conversations import evaluate_shared
+
+        store = Store(options.bound, options.delay / 1000)
+        with tempfile.TemporaryDirectory() as folder:
+            return asyncio.run(evaluate_shared(exchanges, options.seeds, options.proxies, Path(folder), store))
+    for seed in range(options.seeds):
+        tally.add(evaluate(exchanges, seed))
+        across += evaluate(exchanges, seed, own_processes=True).first["false"]
+    return tally, across, []
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -221,23 +259,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--proxies", type=int, default=1, help="so many, which share their sessions by a redis-server (default: 1)"
     )
+    parser.add_argument(
+        "--over-http", action="store_true", help="as HTTP requests through real proxies behind haproxy, twelve at once"
+    )
+    parser.add_argument(
+        "--at-once", action="store_true", help="over HTTP: ask again without waiting until a call is in the log"
+    )
+    parser.add_argument(
+        "--bound", default="1s", help="for which a call waits for the store at most (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--delay", type=float, default=0.0, help="milliseconds by which the store answers later (default: 0)"
+    )
     options = parser.parse_args(arguments)
     exchanges = load(options.corpus)
     if not exchanges:
         print(f"error: no recorded exchanges (*.jsonl.gz) in {options.corpus}", file=sys.stderr)
         return 2
-    tally, across, said = Tally(), 0, list[str]()
-    if options.proxies > 1:
-        from shared_conversations import evaluate_shared
-
-        with tempfile.TemporaryDirectory() as folder:
-            shared = evaluate_shared(exchanges, options.seeds, options.proxies, Path(folder))
-            tally, across, said = asyncio.run(shared)
-    for seed in range(options.seeds if options.proxies == 1 else 0):
-        tally.add(evaluate(exchanges, seed))
-        across += evaluate(exchanges, seed, own_processes=True).first["false"]
+    tally, across, said = _evaluated(exchanges, options)
     files = len({exchange.file for exchange in exchanges})
-    through = f", through {options.proxies} proxies" if options.proxies > 1 else ""
+    many = f"{options.proxies} proxies" if options.proxies > 1 else "a proxy" if options.over_http else ""
+    through = f", {'over HTTP ' if options.over_http else ''}through {many}" if many else ""
     print(f"{len(exchanges)} calls of {files} files, interleaved at random in one process{through}\n")
     rows, met = report(tally, options.seeds, across)
     print("\n".join([*rows, *(f"  {line}" for line in said)]))

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from conversations import SECOND, Exchange, Tally, count, interleaved
+from scripts.evaluate.conversations import SECOND, Exchange, Store, Tally, count, interleaved
+from scripts.evaluate.processes import redis_server
 
 from sessiontap import stores
 from sessiontap.callers import Caller, Found
@@ -28,34 +27,33 @@ from sessiontap.rules import load_text
 from sessiontap.sessions.session import CallIds
 from sessiontap.stores import RedisStore
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-from proxy import free_port
-
 RULES = load_text("version: 1\nrules: [{session: {name: Corpus, id: conversation}}]", "rules.yaml")
 START = 1_763_701_200 * SECOND
 PATIENCE = 20.0
 
 
 async def evaluate_shared(
-    exchanges: Sequence[Exchange], seeds: int, proxies: int, folder: Path
+    exchanges: Sequence[Exchange], seeds: int, proxies: int, folder: Path, to: Store
 ) -> tuple[Tally, int, list[str]]:
     """Replay `seeds` times. Return what came of it, the first turns that were joined across processes, and what else
     is to be said."""
-    tally, across, wrong_steps, questions = Tally(), 0, 0, 0
-    async with _redis(folder) as port:
+    tally, across, wrong_steps, questions, local = Tally(), 0, 0, 0, 0
+    with redis_server(folder, to.delay) as port:
         for seed in range(seeds):
             for own_processes in (False, True):
-                run = _Run(f"redis://127.0.0.1:{port}?timeout=1s&prefix={seed}-{own_processes}", proxies, seed)
-                found = await run.replay(exchanges, own_processes=own_processes)
+                run = _Run(f"redis://127.0.0.1:{port}?timeout={to.bound}&prefix={seed}-{own_processes}", proxies, seed)
+                found = await run.replay(exchanges, to.delay, own_processes=own_processes)
                 wrong_steps += run.wrong_steps()
                 if own_processes:
                     across += found.first["false"]
                 else:
                     tally.add(found)
                     questions += run.questions
+                    local += run.local_steps
     said = [
         f"steps that are missing or given twice: {wrong_steps}",
         f"questions to the store: {questions / seeds / len(exchanges):.3f} a call",
+        f"calls that the store was too slow for: {local} of {seeds * len(exchanges)}",
     ]
     return tally, across, said
 
@@ -67,14 +65,20 @@ class _Run:
         self._address = stores.parse(store, {})
         self._proxies = [Planner({}, Faults(), lambda caller: False) for _ in range(proxies)]
         self._seed, self._chance = seed, random.Random(seed)
-        self._steps: dict[str, list[int]] = {}
+        self._sessions: dict[str, tuple[str, int | None]] = {}
+        """Of each call: its session, and its step; None while that is a local one."""
         self.questions = 0
+        self.local_steps = 0
 
     def wrong_steps(self) -> int:
-        """Steps of all sessions that are missing or given twice."""
-        return sum(len(set(range(len(taken))) - set(taken)) for taken in self._steps.values())
+        """Steps of all sessions that are missing or given twice. A store that is never quick enough gave none."""
+        steps: dict[str, list[int]] = defaultdict(list)
+        for session, step in self._sessions.values():
+            if step is not None:
+                steps[session].append(step)
+        return sum(len(set(range(len(taken))) - set(taken)) for taken in steps.values())
 
-    async def replay(self, exchanges: Sequence[Exchange], *, own_processes: bool) -> Tally:
+    async def replay(self, exchanges: Sequence[Exchange], delay: float, *, own_processes: bool) -> Tally:
         """Replay all, each request at any proxy."""
         tally, ids = Tally(), CallIds()
         by_id: dict[str, Exchange] = {}
@@ -83,7 +87,9 @@ class _Run:
         running = [self._store(one) for one in self._proxies]
         for one in running:
             one.start()
-        await asyncio.gather(*map(_until_there, running))
+        is_quick = delay < self._address.timeout
+        if is_quick:
+            await _until(running, "away", None)
         for tick, (event, exchange) in enumerate(interleaved(exchanges, self._seed)):
             now = START + tick * SECOND // 10
             if event == "reply":
@@ -99,17 +105,22 @@ class _Run:
             context.call, context.history = exchange.call, exchange.history
             planner = self._chance.choice(self._proxies)
             context.plan = plan = await planner.plan_shared(context, RULES)
-            assert plan.session is not None
-            self._steps.setdefault(plan.session.id, []).append(plan.session.step)
+            session = plan.session
+            assert session is not None
+            self._sessions[context.id] = session.id, None if session.is_local else session.step
+            self.local_steps += session.is_local
             by_id[context.id], asked[exchange.id] = exchange, (planner, context)
             count(tally, exchange, plan.link, by_id, owners)
+        if is_quick:
+            await _until(running, "unnumbered", 0)
         for one in running:
             one.close()
         return tally
 
     def _store(self, planner: Planner) -> RedisStore:
-        async def keep_steps(steps: object) -> None:
-            """All calls of a run that is as it should be have shared steps."""
+        async def keep_steps(steps: Mapping[str, int]) -> None:
+            for call, step in steps.items():
+                self._sessions[call] = self._sessions[call][0], step
 
         store = RedisStore(
             self._address, planner.registry, planner.conversations, planner.faults, lambda text, _: None, keep_steps
@@ -125,22 +136,10 @@ class _Run:
         return store
 
 
-async def _until_there(store: RedisStore) -> None:
+async def _until(running: Sequence[RedisStore], key: str, value: object) -> None:
+    """Wait until all stores say this of themselves."""
     end = time.monotonic() + PATIENCE
-    while store.away is not None:
+    while any(one.health()[key] != value for one in running):
         if time.monotonic() > end:
-            raise SystemExit(f"the store is away: {store.away}")
+            raise SystemExit(f"the store is away: {[one.health() for one in running]}")
         await asyncio.sleep(0.01)
-
-
-@asynccontextmanager
-async def _redis(folder: Path) -> AsyncIterator[int]:
-    """Run a redis-server. Whoever asks it tries until it is there."""
-    port = free_port()
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    server = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
-    try:
-        yield port
-    finally:
-        server.terminate()
-        await server.wait()
