@@ -1,4 +1,4 @@
-"""Whether the store is there: looked for now and then, and brought up to date before calls ask it again.
+"""The presence of the store: it is looked for now and then, and brought up to date before calls ask it again.
 
 No call finds out for itself that the store is back: a task looks in, so a store that hangs costs the bound a few times
 in all. Each start of the store has an epoch. What is behind another one than was known may be empty: it learns first
