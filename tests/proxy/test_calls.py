@@ -178,6 +178,13 @@ async def test_the_next_turn_waits_for_the_reply_that_it_goes_on_from() -> None:
     assert hurried == ["call-1"]
 
 
+async def test_a_turn_whose_reply_is_not_read_in_time_is_still_gone_on_from() -> None:
+    made = await answered(Handed())
+    plan = await made.plan(context("call-2"), SECOND)
+    assert plan.link is not None
+    assert (plan.link.parent, plan.link.evidence) == ("call-1", "weak")
+
+
 def full() -> bool:
     raise ValueError("a fault")
 

@@ -213,6 +213,39 @@ def test_a_request_in_flight_is_no_parent() -> None:
     assert talk.ask("next", chat("u Where is it?", "a Over there.", "u Thanks")).parent is None
 
 
+@pytest.mark.parametrize(
+    ("said", "parent", "evidence"),
+    [
+        pytest.param(["a Over there.", "u Thanks"], "second", "weak", id="some reply stands behind its request"),
+        pytest.param(["u Thanks"], "first", "strong", id="no reply does"),
+    ],
+)
+def test_a_reply_that_is_yet_to_be_read(said: list[Said], parent: str, evidence: str) -> None:
+    talk = Talk()
+    opening: list[Said] = ["u Where is it?", "a Where is what?", "u The book."]
+    talk.turn("first", chat(*opening[:1]), "Where is what?")
+    talk.ask("second", chat(*opening))
+    talk.conversations.note_end("second")
+    link = talk.ask("next", chat(*opening, *said))
+    assert (link.parent, link.evidence) == (parent, evidence)
+
+
+def test_an_opening_whose_reply_is_yet_to_be_read() -> None:
+    talk = Talk()
+    talk.ask("first", chat("u Where is it?"))
+    talk.conversations.note_end("first")
+    link = talk.ask("next", chat("u Where is it?", "a Over there.", "u Thanks"))
+    assert (link.parent, link.evidence) == ("first", "weak")
+
+
+def test_of_two_openings_whose_replies_are_yet_to_be_read_none_is_taken() -> None:
+    talk = Talk()
+    for id in ("first", "other"):
+        talk.ask(id, chat("u Where is it?"))
+        talk.conversations.note_end(id)
+    assert talk.ask("next", chat("u Where is it?", "a Over there.", "u Thanks")).parent is None
+
+
 def test_shared_examples_join_nothing() -> None:
     talk = Talk()
     shots = ["u 1+1", "a 2", "u 2+2", "a 4"]

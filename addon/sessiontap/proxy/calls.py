@@ -159,13 +159,16 @@ class Calls:
         if context.plan is None and context.capture_without_plan == "full":
             decision = self._decided_by_rules(context, call)
             context.capture_without_plan = "none" if decision.ignore else decision.capture
+        failed = received is None or received.status >= 400 or outcome != "ok"
         self.replies.expect(
             context.id,
             context.caller_id,
             offers_tools=bool(call and call.asked.tools_offered),
-            failed=received is None or received.status >= 400 or outcome != "ok",
+            failed=failed,
             end=history.end if history is not None and history.entries else None,
         )
+        if not failed:
+            self.planner.conversations.note_end(context.id)
         is_queued = None
         with self.faults.guard("recording"):
             finished = finished_call(context, outcome, duration, heads, bodies)

@@ -105,6 +105,12 @@ class Conversations:
         known = self._known.get(call_id)
         return known.turn if known is not None else call_id
 
+    def note_end(self, call_id: str) -> None:
+        """Note that a call was answered, and that its reply is yet to be read."""
+        known = self._known.get(call_id)
+        if known is not None and known.state == "open":
+            known.state = "unread"
+
     def note_reply(self, call_id: str, reply: ReplyFingerprint | None, now: int, trace_id: str | None = None) -> None:
         """Take in the reply to a call, None if it could not be read. `trace_id` is the server's own id of the call."""
         known = self._known.get(call_id)
@@ -143,7 +149,7 @@ class Conversations:
         known = self._known.get(call.id)
         if known is None:
             self._known.add(known := known_call(call))
-        elif known.state == "open" and call.state != "open":
+        elif known.state in ("open", "unread") and call.state in ("done", "failed"):
             for key in known.keys:
                 self._known.unindex(known, key)
             for field in OF_REPLY:

@@ -21,7 +21,8 @@ MAX_AGE = 24 * 3600 * 1_000_000_000
 _MAX_PER_KEY = 16
 
 Key = bytes | str
-State = Literal["open", "done", "failed"]
+State = Literal["open", "unread", "done", "failed"]
+"""`unread`: the client has its reply, which is yet to be read here."""
 
 
 @dataclass(slots=True, eq=False)

@@ -191,10 +191,12 @@ def _in_reach(one: KnownCall, scope: MatchScope, declared: bool) -> bool:
 
 def _may_continue(one: KnownCall, history: History, at: int) -> bool:
     """Return True if the history after its first `at` entries may continue a call. The call must have ended; if its
-    reply is known, the history holds that reply, perhaps rewritten, with no other ids; if it got none, the history has
-    none.
+    reply is known, the history holds that reply, perhaps rewritten, with no other ids; if it is yet to be read, some
+    reply; if it got none, the history has none.
     """
     entry = history.entries[at]
+    if one.state == "unread":
+        return entry.role == "assistant"
     if entry.role != "assistant" or one.state != "done":
         return entry.role != "assistant" and one.state != "open"
     if entry.issued and one.tools and not any(id in entry.issued for id, _ in one.tools):

@@ -66,6 +66,7 @@ class SharedCall(msgspec.Struct, array_like=True, frozen=True, kw_only=True):
     turn: str
     advances: bool
     state: State
+    """`open` until its reply is read: others wait for it."""
     retryable: bool
     reply_chain: bytes | None
     reply_outline: bytes | None
@@ -123,6 +124,9 @@ def shared_call(
 ) -> SharedCall:
     """Return a known call as others are told of it; `delegated` are the texts that its reply hands to tools."""
     scope = known.scope
+    fields = {field: getattr(known, field) for field in (*SAME, *OF_REPLY)}
+    if known.state == "unread":
+        fields["state"] = "open"
     return SharedCall(
         process=scope.process,
         family=scope.family,
@@ -133,7 +137,7 @@ def shared_call(
         ids=tuple(key for key in known.keys if isinstance(key, str)),
         delegated=tuple(delegated),
         continues=parent is not None and parent.child == known.id,
-        **{field: getattr(known, field) for field in (*SAME, *OF_REPLY)},
+        **fields,
     )
 
 
