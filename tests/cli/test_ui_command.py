@@ -64,6 +64,25 @@ def test_the_line_has_the_address_that_opens_the_page(folder: Path) -> None:
     assert not (page_port.folder() / str(port)).exists()
 
 
+def test_ctrl_c_ends_it_quietly_while_a_page_is_told_what_happens(folder: Path) -> None:
+    with page("ui", "--no-browser", "--port", "0", "--trace", str(folder)) as (process, line):
+        found = re.search(r":(\d+)(/\?token=\S+)", line)
+        assert found is not None
+        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=PATIENCE)
+        connection.request("GET", found[2])
+        let_in = connection.getresponse()
+        let_in.read()
+        cookie = str(let_in.headers["Set-Cookie"]).partition(";")[0]
+        connection.request("GET", "/live", headers={"Cookie": cookie})
+        told = connection.getresponse()
+        assert (told.status, told.readline()[:6]) == (200, b"event:")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+        connection.close()
+
+
 WITHOUT_SIGNALS = """
 import asyncio, os, socket, sys
 from sessiontap.cli.main import main

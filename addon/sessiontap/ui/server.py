@@ -418,5 +418,13 @@ async def serve(site: Site, sockets: Iterable[socket.socket]) -> None:
     try:
         await asyncio.Event().wait()
     finally:
+        asyncio.get_running_loop().set_exception_handler(_at_the_end)
         server.stop()
         site.close()
+
+
+def _at_the_end(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say what went wrong. Requests that the end cuts off, such as those of pages that are told what happens, did not:
+    Tornado would print a traceback of each."""
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        loop.default_exception_handler(context)
