@@ -18,6 +18,7 @@
     prepare.py      read the request, the conversation in it, and what its client says of itself
     replies.py      replies that the recorder reads, and waiting for those that a new call may go on from
     plan.py         facts -> decision -> session -> headers -> route, each package asked in turn
+    set_clock.py    times of calls, though somebody sets the machine's clock meanwhile
     bodies.py       copying bodies as they stream
     sockets.py      a live WebSocket, whose turns are calls
     finish.py       the one value that it becomes: `FinishedCall`, and its bodies

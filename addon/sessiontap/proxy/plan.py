@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from sessiontap import gateways, headers, trust
-from sessiontap.bounded_dict import BoundedDict
 from sessiontap.callers import Caller, listens
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
@@ -24,6 +23,7 @@ from sessiontap.llm.history import History
 from sessiontap.proxy.call_context import NO_LINK, CallContext, Fallback, Plan
 from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.prepare import Client, history_of
+from sessiontap.proxy.set_clock import SetClock
 from sessiontap.recording.finished import PlannerUpdate
 from sessiontap.rules import Decision, Facts, FilledSettings, Matched, Rules, SessionFacts, decide, finish
 from sessiontap.rules.gateway_items import gateway_call, gateway_kind
@@ -42,9 +42,6 @@ _NOT_KNOWN = trust.why_exposed(trust.UNKNOWN, "")
 REPLY_PAUSES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.019)
 """Seconds until a store is asked again for a reply that another proxy is reading; `replies.PATIENCE` in all, and no
 more than a call may wait for the store."""
-
-MOST_SET = 10_000
-"""Calls in flight whose clock is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +85,6 @@ class Planner:
         self.breakers = Breakers(time.monotonic)
         self._clock = SetClock()
         self._started = time.time_ns()
-        self._set: BoundedDict[str, int] = BoundedDict(MOST_SET)
-        """Calls that began after the clock was set -> by how much, until they have ended."""
 
     def restore(self, head: RestorableCall) -> None:
         """Take over a recorded call."""
@@ -175,7 +170,7 @@ class Planner:
         assert context.call is not None
         call, history, connection = context.call, context.history, context.connection
         client = Client.of(context)
-        begun = self._begun(context.id, context.time)
+        begun = self._clock.begun(context.id, context.time)
         found: LinkedCall | None = None
         with self.faults.guard("conversations"):
             history = history or history_of(call)
@@ -384,19 +379,12 @@ class Planner:
 
     def update(self, update: PlannerUpdate) -> None:
         """Take in a call that ended; its reply, if any, has been read."""
-        at = update.at - self._set.pop(update.call_id, 0)
+        at = self._clock.ended(update.call_id, update.at)
         if update.session_id is not None:
             self.store.ended(update.session_id, at)
         self.conversations.note_reply(update.call_id, update.ending, at, update.trace_id)
         if self.store.is_shared and (call := self.conversations.shared(update.call_id, update.ending)) is not None:
             self.store.remember(call)
-
-    def _begun(self, call_id: str, now: int) -> int:
-        """When a call began, by the clock as it was when the proxy started."""
-        by = self._clock.by()
-        if by:
-            self._set.put(call_id, by)
-        return now - by
 
 
 def facts_of(
@@ -490,26 +478,3 @@ def _as_told(call: Call, link: Link) -> Call:
     typed = agent is not None and agent.subagent is not None and agent.subagent not in UNTYPED_WORDS
     inferred = link.lineage[-1] if link.lineage and not typed else None
     return replace(call, agent=agent, inferred=inferred) if inferred or agent is not call.agent else call
-
-
-class SetClock:
-    """The distance by which the clock was set since the proxy started: by hand, by a time server.
-
-    Silence is measured between times of day, since those are what the log has. Were a clock set back by hours, nothing
-    would end for as long; were it set forwards, everything would at once.
-    """
-
-    def __init__(self) -> None:
-        self._first = time.time_ns() - _running()
-
-    def by(self) -> int:
-        """Nanoseconds; 0 for what is under a second: clocks drift and are corrected."""
-        by = time.time_ns() - _running() - self._first
-        return by if abs(by) >= 1_000_000_000 else 0
-
-
-def _running() -> int:
-    """A clock that nobody sets and that goes on while the machine sleeps, if there is one."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    return time.monotonic_ns()

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sessiontap.trace.files import NotInTrace, TraceError, file_of
-from sessiontap.trace.in_flight import InFlightQueries
 from sessiontap.trace.segment import Place, SegmentContents, Unreadable
+from sessiontap.trace.session_queries import SessionQueries
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
-    from sessiontap.trace.index.activity import IsRunning
     from sessiontap.trace.index.answers import CallSort, Sort
     from sessiontap.trace.index.behind import Behind
     from sessiontap.trace.index.clocks import ClockGap
     from sessiontap.trace.index.costs import Prices
     from sessiontap.trace.index.filters import Filters
-    from sessiontap.trace.index.headings import HeadingOf
-    from sessiontap.trace.index.spans import CallSpan
-    from sessiontap.trace.index.turns import BodiesRead, Turn
     from sessiontap.trace.index.unmatched import Unmatched
     from sessiontap.trace.labels import Labels
 
@@ -34,16 +28,12 @@ _SOME = 500
 """Rows that are made at a time of a list without a limit."""
 
 
-class TraceQueries(InFlightQueries):
+class TraceQueries(SessionQueries):
     """The queries of a `Trace`. Every one first brings the index up to date with what was written meanwhile.
 
     `prices` say what calls cost; without them costs are unknown. All raise TraceError if the index cannot be used.
     """
 
-    headings_of: HeadingOf | None = None
-    """The reader of bodies for titles and last replies; without it there are none."""
-    is_running: IsRunning | None = None
-    """Tells whether a process of the log still runs; without it only time tells whether a session is active."""
     _refused: dict[Path, Unreadable]
     """Segments that could not be opened to read calls, though the index may know them from before."""
 
@@ -179,166 +169,6 @@ class TraceQueries(InFlightQueries):
         if apart and sort not in (None, "time"):
             yield apart
 
-    def query_session(
-        self, prefix: str, prices: Prices | None = None, errands: bool = True, filters: Filters | None = None
-    ) -> Row:
-        """One session as `show --json` gives it: by its id, a unique prefix of it, or `@1` the newest.
-
-        `errands` False: without the calls that are agents' errands, if there are others. `filters`: only its calls that
-        fit are in `calls` and `tree`; `session` stays as it is.
-        """
-        from sessiontap.trace.index import answers
-
-        running, asked = self._calls_in_flight(), self._address(prefix)
-        alone = running.alone(asked, filters) if running is not None else None
-        if alone is not None and not self._has_session(asked):
-            return alone
-
-        def answer(database: Connection) -> Row:
-            return answers.session(database, asked, self.folder, prices, self.is_running, errands, filters)
-
-        found = self._ask(answer, prices=prices)
-        self._with_headings([found["session"]])
-        return running.added(found, filters) if running is not None else found
-
-    def query_overview(self, prefix: str, prices: Prices | None = None, errands: bool = True) -> Row:
-        """The same as `query_session`, but of each call only its `id`, `path` and `time`: `query_calls` gives the rest.
-
-        Calls in flight are given whole.
-        """
-        from sessiontap.trace.index.overview import overview
-
-        running, asked = self._calls_in_flight(), self._address(prefix)
-        alone = running.alone(asked) if running is not None else None
-        if alone is not None and not self._has_session(asked):
-            return alone
-        found = self._ask(
-            lambda database: overview(database, asked, self.folder, prices, self.is_running, errands), prices=prices
-        )
-        self._with_headings([found["session"]])
-        return running.added(found) if running is not None else found
-
-    def query_spans(
-        self, prefix: str, prices: Prices | None = None, errands: bool = True, filters: Filters | None = None
-    ) -> tuple[Row, list[CallSpan]]:
-        """The line of a session in `ls --json`, and the spans of those of its calls that fit, oldest first.
-
-        The session and `errands` as in `query_session`. Raises TraceError.
-        """
-        from sessiontap.trace.index import addresses, answers
-        from sessiontap.trace.index.filters import Filters
-        from sessiontap.trace.index.spans import CallSpan, span_of, spans
-
-        running, asked = self._calls_in_flight(), self._address(prefix)
-        wanted = filters or Filters()
-        alone = running.alone(asked, filters) if running is not None else None
-
-        def answer(database: Connection) -> tuple[Row, list[CallSpan]]:
-            number = addresses.session_number(database, asked, self.folder)
-            row = answers.session_row(database, number, prices, self.is_running)
-            shown = replace(wanted, without_errands=not errands and row["calls"] > 0)
-            return row, spans(database, number, shown, priced=prices is not None)
-
-        if alone is not None and not self._has_session(asked):
-            session, found = alone["session"], list[CallSpan]()
-        else:
-            session, found = self._ask(answer, prices=prices)
-            self._with_headings([session])
-        if running is None:
-            return session, found
-        rows = running.calls(replace(wanted, session=session["id"]))
-        now = time.time_ns()
-        mixed = [*found, *(span_of(row, now) for row in rows)]
-        return running.marked(session), sorted(mixed, key=lambda one: (one.start, one.id))
-
-    def query_turns(
-        self, session: str, prices: Prices | None = None, calls: Collection[str] | None = None
-    ) -> list[Turn]:
-        """The turns of a session, oldest first: each call in parts, and which of them are new (`index.turns.Turn`).
-
-        The session is named by its id, a unique prefix of it, or `@1` the newest. `calls`: the ids of those that are
-        wanted; only these are read, however long it takes. Raises TraceError.
-        """
-        from sessiontap.trace.index import addresses, records
-        from sessiontap.trace.index.index import read_session
-        from sessiontap.trace.index.turns import turns
-
-        wanted = None if calls is None else json.dumps(list(calls))
-
-        def answer(database: Connection) -> list[Turn]:
-            values: list[Any]
-            number = addresses.session_number(database, session, self.folder)
-            where, values = "WHERE calls.session = ?", [number]
-            if wanted is not None:
-                where, values = f"{where} AND calls.id IN (SELECT value FROM json_each(?))", [number, wanted]
-            ordered = f"{where} ORDER BY calls.time, calls.n"
-            return turns(database, records.numbered_rows(database, ordered, values, prices))
-
-        session = self._address(session)
-        parts_of = self._reader_of("turns are made of prompts and replies")
-        until = None if wanted is not None else self._until
-        prepare = read_session(self.folder, parts_of, session, self._told, wanted, until)
-        return self._ask(answer, prices=prices, prepare=prepare)
-
-    def query_brief_turns(self, session: str) -> list[Turn]:
-        """The turns of a whole session as `query_turns` gives them, in half the time: of the keys of their calls they
-        have those that the functions of `analysis` ask for (`index.records.brief_rows`). Raises TraceError."""
-        from sessiontap.trace.index import addresses, records
-        from sessiontap.trace.index.index import read_session
-        from sessiontap.trace.index.turns import turns
-
-        asked = self._address(session)
-        parts_of = self._reader_of("turns are made of prompts and replies")
-        return self._ask(
-            lambda database: turns(
-                database, records.brief_rows(database, addresses.session_number(database, asked, self.folder))
-            ),
-            prepare=read_session(self.folder, parts_of, asked, self._told, until=self._until),
-        )
-
-    def read_session(self, session: str) -> BodiesRead:
-        """Read the bodies of a session that nobody has read yet, in the time that `read_for` gives. Return how far that
-        is. Raises TraceError."""
-        from sessiontap.trace.index import addresses
-        from sessiontap.trace.index.index import read_session
-        from sessiontap.trace.index.turns import bodies_read
-
-        asked = self._address(session)
-        parts_of = self._reader_of("turns are made of prompts and replies")
-        return self._ask(
-            lambda database: bodies_read(database, addresses.session_number(database, asked, self.folder)),
-            prepare=read_session(self.folder, parts_of, asked, self._told, until=self._until),
-        )
-
-    def query_billing(self, session: str) -> dict[str, Row]:
-        """The facts that decide the price of each call's tokens, by the calls' ids (`index.records.billing`).
-
-        Raises TraceError.
-        """
-        from sessiontap.trace.index import addresses, records
-
-        asked = self._address(session)
-        return self._ask(
-            lambda database: records.billing(database, addresses.session_number(database, asked, self.folder))
-        )
-
-    def query_links(self, session: str) -> list[Row]:
-        """The calls of a session, oldest first, with the keys of `calls --json` that say where each belongs: `id`,
-        `step`, `conversation`, `parent`, `kind`, `subagent`, `errand`. No body is read for it. Raises TraceError.
-        """
-        from sessiontap.trace.index import addresses
-        from sessiontap.trace.index.turns import links
-
-        asked = self._address(session)
-        return self._ask(lambda database: links(database, addresses.session_number(database, asked, self.folder)))
-
-    def query_session_id(self, prefix: str) -> str:
-        """The whole id of a session: by a unique prefix of it, or `@1` the newest. Raises TraceError."""
-        from sessiontap.trace.index import addresses
-
-        asked = self._address(prefix)
-        return self._ask(lambda database: addresses.session_id(database, asked, self.folder))
-
     def count_sessions(self, filters: Filters | None = None) -> int:
         """The number of sessions in the log in which one call fits `filters`."""
         from sessiontap.trace.index import answers
@@ -351,10 +181,10 @@ class TraceQueries(InFlightQueries):
 
         `sessions`: ids; if there are any, only calls of these.
         """
-        from sessiontap.trace.index import answers
+        from sessiontap.trace.index import contents
 
         wanted, ids = self._addressed(filters), list(sessions)
-        return self._ask(lambda database: answers.places(database, self.folder, wanted, ids), wanted)
+        return self._ask(lambda database: contents.places(database, self.folder, wanted, ids), wanted)
 
     def query_scores(self, of: Literal["session", "call"], id: str) -> list[Row]:
         """The scores, the star and the note of a session or a call, oldest first: `id`, `time`, `name`, `value`,
@@ -384,10 +214,10 @@ class TraceQueries(InFlightQueries):
     def query_present(self, calls: Iterable[str], sessions: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
         """Those of these calls and sessions, by their ids, that the log has; a session also if labels have moved all of
         its calls."""
-        from sessiontap.trace.index import answers
+        from sessiontap.trace.index import contents
 
         asked = list(calls), list(sessions)
-        return self._ask(lambda database: answers.present(database, *asked))
+        return self._ask(lambda database: contents.present(database, *asked))
 
     @property
     def labels(self) -> Labels:
@@ -397,9 +227,9 @@ class TraceQueries(InFlightQueries):
     def query_places_of_run(self, session: str) -> tuple[list[Place], list[Place]]:
         """The places of the calls of a session and of the errands that belong to it, oldest first; and of warm-ups
         beside them, which may be other sessions'. `session` is a whole id."""
-        from sessiontap.trace.index import answers
+        from sessiontap.trace.index import contents
 
-        return self._ask(lambda database: answers.places_of_run(database, self.folder, session))
+        return self._ask(lambda database: contents.places_of_run(database, self.folder, session))
 
     def query_short_ids(self, of: Literal["sessions", "calls"], ids: Iterable[str], least: int) -> dict[str, str]:
         """Each id -> its shortest prefix of `least` characters or more that no other id begins with."""
@@ -462,15 +292,15 @@ class TraceQueries(InFlightQueries):
 
     def query_sums(self) -> Row:
         """`calls`, `sessions`, `first` and `last` start (Unix nanoseconds), `body_bytes` as they went by."""
-        from sessiontap.trace.index import answers
+        from sessiontap.trace.index import contents
 
-        return self._ask(answers.sums)
+        return self._ask(contents.sums)
 
     def notes(self, since: int | None = None) -> list[Row]:
         """Notes, oldest first, those from `since` (Unix nanoseconds) on: what was lost and why, what changed."""
-        from sessiontap.trace.index import answers
+        from sessiontap.trace.index import contents
 
-        return self._ask(lambda database: answers.notes(database, since or 0))
+        return self._ask(lambda database: contents.notes(database, since or 0))
 
     def query_machines(self) -> list[str]:
         """The names of the machines whose proxies recorded the calls."""
@@ -487,9 +317,9 @@ class TraceQueries(InFlightQueries):
     @property
     def problems(self) -> list[Unreadable]:
         """All that cannot be read in the folder, by file and offset."""
-        from sessiontap.trace.index import answers
+        from sessiontap.trace.index import contents
 
-        rows = self._ask(answers.problems)
+        rows = self._ask(contents.problems)
         found = [Unreadable(file_of(self.folder / name), offset, size, text) for name, offset, size, text in rows]
         known = {(one.path, one.offset) for one in found}
         found += [one for one in self._refused.values() if (one.path, one.offset) not in known]
@@ -497,26 +327,26 @@ class TraceQueries(InFlightQueries):
 
     def query_segments(self, filters: Filters | None = None) -> dict[str, SegmentContents]:
         """Return the contents of each segment, by its name; `filters`: of calls that are looked for in it."""
-        from sessiontap.trace.index import answers
+        from sessiontap.trace.index import contents
 
-        return self._ask(lambda database: answers.segments(database, filters), filters)
+        return self._ask(lambda database: contents.segments(database, filters), filters)
 
     def query_fitting(self, filters: Filters, files: Iterable[str]) -> dict[str, frozenset[str]]:
         """Return the ids of the calls of these segments that fit, by the segments' names; and of the warm-ups of
         sessions of which all calls fit."""
-        from sessiontap.trace.index import answers
+        from sessiontap.trace.index import contents
 
-        return self._ask(lambda database: answers.fitting(database, filters, list(files)), filters)
+        return self._ask(lambda database: contents.fitting(database, filters, list(files)), filters)
 
     def count_sessions_within(
         self, files: list[str], filters: Filters | None = None, others: Iterable[str] = ()
     ) -> int:
         """Return how many sessions have all their calls in segments named `files`; those that fit `filters` may stand
         in `others`, too."""
-        from sessiontap.trace.index import answers
+        from sessiontap.trace.index import contents
 
         also = list(others)
-        return self._ask(lambda database: answers.count_sessions_within(database, files, filters, also), filters)
+        return self._ask(lambda database: contents.count_sessions_within(database, files, filters, also), filters)
 
     def place(self, prefix: str) -> Place:
         """The place of a call by its id, a unique prefix of it, `@N` or `SESSION/STEP`. Raises TraceError."""
@@ -530,18 +360,3 @@ class TraceQueries(InFlightQueries):
             if running is not None and (call := running.id_of(asked.lower())) is not None:
                 raise NotInTrace(f"call {call} has not ended yet", "`sessiontap tail -f` shows when it has.") from None
             raise
-
-    def _with_headings(self, rows: list[Row], read: bool = True) -> list[Row]:
-        """The rows of sessions with their titles and last replies, as far as they are read, now or (`read`) before."""
-        if self.headings_of is None or not rows:
-            return rows
-        from sessiontap.trace.index.headings import headings
-        from sessiontap.trace.index.index import read_headings
-
-        ids = [row["id"] for row in rows]
-        prepare = read_headings(self.folder, self.headings_of, ids, self._told) if read else None
-        found = self._ask(lambda database: headings(database, ids), prepare=prepare)
-        for row in rows:
-            if row["id"] in found:
-                row["title"], row["last_reply"] = found[row["id"]]
-        return rows

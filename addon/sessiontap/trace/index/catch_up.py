@@ -18,11 +18,12 @@ from typing import Any
 
 from sessiontap.trace.files import FileStatus, SegmentFile, holds_annotations, open_segment, segments
 from sessiontap.trace.folders import name_in
-from sessiontap.trace.index import errand_sessions, first_build, parts, scores
-from sessiontap.trace.index.costs import CostWriter, Prices, sum_again
+from sessiontap.trace.index import first_build, scores
+from sessiontap.trace.index.costs import CostWriter, Prices
 from sessiontap.trace.index.database import writing
 from sessiontap.trace.index.findings import Finding, ReadAhead, findings
 from sessiontap.trace.index.labelling import Labelling, Stored
+from sessiontap.trace.index.removal import Removal
 from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_numbers, row_of
 from sessiontap.trace.index.segment_sums import SegmentSums
 from sessiontap.trace.index.sums import Sums
@@ -85,6 +86,7 @@ class CatchUp:
         self._scored: set[str] = set()
         """Sessions and calls that were scored, by their ids."""
         self._sums = Sums(self._strings.number, self._strings.text, self._process)
+        self._removal = Removal(database, self._labelling, self._sums)
         self._cost_of = prices.cost_of if prices is not None else None
         self._costs = CostWriter(database, prices) if prices is not None else None
         self._prices_now = False
@@ -215,7 +217,7 @@ class CatchUp:
     def _apply_annotations(self) -> None:
         """Label the calls again that labels are for which came or went, and find the scores that count."""
         if relabelled := self._labelling.relabel():
-            self._sum_again(json.dumps(relabelled))
+            self._removal.sum_again(json.dumps(relabelled))
             self._strings.forget()
         scores.find_current(self._database, self._scored)
         self._scored.clear()
@@ -351,7 +353,7 @@ class CatchUp:
                 batch.costs.append(cost)
         elif kind == "warm_up":
             id, session, time = told
-            batch.sums.add_warm_up(self._add_warm_up(id, segment.n, offset, session), time)
+            batch.sums.add_warm_up(self._labelling.add_warm_up(id, segment.n, offset, session), time)
         elif kind == "caller":
             callers.add(told, offset)
             self._processes.clear()
@@ -362,13 +364,6 @@ class CatchUp:
         elif kind == "score" and holds_annotations(segment.path):
             self._scored.update(scores.add(self._database, segment.n, told))
 
-    def _add_warm_up(self, id: str, segment: int, offset: int, recorded: str | None) -> int | None:
-        """Take in a warm-up. The number of the session that it is in, as labels have it."""
-        seen = self._labelling.session_of(id, recorded) if self._labelling.labels else recorded
-        session = self._strings.session(seen) if seen is not None else None
-        self._database.execute("INSERT INTO warm_ups VALUES (?, ?, ?, ?, ?)", (id, segment, offset, session, recorded))
-        return session
-
     def _process(self, caller: int) -> tuple[int, int | None]:
         if caller not in self._processes:
             self._processes[caller] = process_numbers(self._database, self._strings, caller)
@@ -378,25 +373,7 @@ class CatchUp:
         self._database.execute("INSERT OR REPLACE INTO problems VALUES (?, ?, ?, ?)", (segment.n, offset, size, text))
 
     def _remove(self, segments: list[int]) -> None:
-        """Forget segments; the sums of the sessions that had calls there are made again from what is left."""
-        self._sums.write(self._database)  # what this batch has added so far is among the rows that are left
-        chosen = json.dumps(segments)
-        within = "segment IN (SELECT value FROM json_each(?))"
-        database = self._database
-        touched = json.dumps(
-            [n for (n,) in database.execute(f"SELECT DISTINCT session FROM session_segments WHERE {within}", (chosen,))]
-        )
-        between = "SELECT min(first_call), max(last_call) FROM segments WHERE n IN (SELECT value FROM json_each(?))"
-        first, last = database.execute(between, (chosen,)).fetchone()
-        if first is not None:
-            calls = f"SELECT n FROM calls WHERE n BETWEEN {int(first)} AND {int(last)} AND {within}"
-            self._forget_calls(calls, chosen)
-        self._labelling.remove(chosen)
-        self._scored.update(scores.of_segments(database, chosen))
-        for table in ("callers", "notes", "problems", "warm_ups", "scores", "session_segments", "segment_strings"):
-            database.execute(f"DELETE FROM {table} WHERE {within}", (chosen,))
-        database.execute("DELETE FROM segments WHERE n IN (SELECT value FROM json_each(?))", (chosen,))
-        self._sum_again(touched)
+        self._scored.update(self._removal.remove(segments))
         self._strings.forget()
         self._processes.clear()
 
@@ -412,66 +389,8 @@ class CatchUp:
             ).fetchone()
             if found is not None:
                 self._forget_if_changed()
-                self._move(one, *found)
-
-    def _move(self, one: Rewritten, segment: int, first: int | None, last: int | None) -> None:
-        database = self._database
-        within = "calls.n BETWEEN ? AND ? AND calls.segment = ?"
-        places = (first or 0, last or 0, segment)
-        rows = database.execute(f'SELECT n, "offset", session FROM calls WHERE {within}', places).fetchall()
-        gone = json.dumps([n for n, offset, _ in rows if offset not in one.moved])
-        touched = json.dumps(sorted({session for _, offset, session in rows if session and offset not in one.moved}))
-        self._forget_calls("SELECT value FROM json_each(?)", gone)
-        moved = [(one.moved[offset], n) for n, offset, _ in rows if one.moved.get(offset, offset) != offset]
-        database.executemany('UPDATE calls SET "offset" = ? WHERE n = ?', moved)
-        callers = database.execute('SELECT n, "offset" FROM callers WHERE segment = ?', (segment,)).fetchall()
-        database.executemany(
-            'UPDATE callers SET "offset" = ? WHERE n = ?', [(one.moved.get(offset, offset), n) for n, offset in callers]
-        )
-        for table in ("problems", "warm_ups", "session_segments", "segment_strings"):
-            database.execute(f"DELETE FROM {table} WHERE segment = ?", (segment,))
-        sums = SegmentSums(segment)
-        columns = ", ".join(f'"{name}"' for name in COLUMNS)
-        for row in database.execute(f"SELECT {columns} FROM calls WHERE {within}", places):
-            sums.add(row)
-        for id, session, began, offset in one.warm_ups:
-            sums.add_warm_up(self._add_warm_up(id, segment, offset, session), began)
-        database.execute(
-            "UPDATE segments SET calls = 0, warm_ups = 0, body_bytes = 0, first_time = NULL, last_time = NULL, "
-            'newest = NULL, id = ?, closed = ?, size = ?, changed = ?, "end" = ? WHERE n = ?',
-            (one.new_id, *(one.after or ()), one.end, segment),
-        )
-        sums.write(database, last or 0)
-        self._sum_again(touched)
-        self._strings.forget()
-
-    def _forget_calls(self, which: str, chosen: str) -> None:
-        """Forget the calls that the question `which` names, with `chosen` as its value."""
-        parts.remove(self._database, which, chosen)
-        self._database.execute(f"DELETE FROM costs WHERE call IN ({which})", (chosen,))
-        self._database.execute(f"DELETE FROM calls WHERE n IN ({which})", (chosen,))
-
-    def _sum_again(self, touched: str) -> None:
-        """Make the sums of these sessions (their numbers as JSON) anew from the calls that are left."""
-        database = self._database
-        again = "IN (SELECT value FROM json_each(?))"
-        left = f"n {again} AND NOT EXISTS (SELECT 1 FROM session_segments WHERE session = sessions.n)"
-        near = errand_sessions.near(database, json.loads(touched))
-        for table in ("session_values", "session_properties", "headings"):
-            database.execute(f"DELETE FROM {table} WHERE session {again}", (touched,))
-        database.execute(f"DELETE FROM sessions WHERE {left}", (touched,))
-        database.execute(
-            "UPDATE sessions SET calls = 0, errors = 0, errands = 0, started = NULL, ended = NULL, input = NULL, "
-            "output = NULL, cache_read = NULL, first_time = NULL, name = NULL, last_time = NULL, rank = NULL, "
-            f"judged = NULL, well = NULL, stated = NULL WHERE n {again}",
-            (touched,),
-        )
-        columns = ", ".join(f'"{name}"' for name in COLUMNS)
-        for row in database.execute(f"SELECT {columns} FROM calls WHERE session {again} ORDER BY n", (touched,)):
-            self._sums.add(row)
-        self._sums.write(database)
-        errand_sessions.find_homes(database, near)
-        sum_again(database, touched)
+                self._removal.move(one, *found)
+                self._strings.forget()
 
 
 @contextlib.contextmanager

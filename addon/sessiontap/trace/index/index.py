@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sessiontap.part import PartsOf
 from sessiontap.trace.files import TraceError, exclusive_lock, unreadable
-from sessiontap.trace.index import addresses, answers, records
+from sessiontap.trace.index import addresses, contents, records
 from sessiontap.trace.index import database as files
 from sessiontap.trace.index.catch_up import BATCH, SMALL_BATCH, CatchUp, Progress
 from sessiontap.trace.index.costs import Prices, add_costs
@@ -104,7 +104,7 @@ class Index:
             self.close()
             if not files.is_useless(error):
                 raise _unusable(self._folder, error) from None
-        self.ask(answers.sums)
+        self.ask(contents.sums)
 
     def follow(self, rewritten: Iterable[Rewritten]) -> None:
         """Take in what has become of these segments; of one that the index knows otherwise it finds out by itself."""
@@ -119,7 +119,7 @@ class Index:
 
     def compact(self) -> None:
         """Take in what went away, and leave nothing of it in the file."""
-        self.ask(answers.sums)
+        self.ask(contents.sums)
         try:
             if self._database is not None:
                 files.compact(self._database)

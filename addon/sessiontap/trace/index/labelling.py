@@ -98,7 +98,14 @@ class Labelling:
         _, texts[_NAME], texts[_PATH], jsons[_PROPERTIES], jsons[_TAGS], plain[_STEP] = _stored(facts)
         return (tuple(plain), tuple(texts), tuple(jsons), facts.session, caller), stored
 
-    def session_of(self, id: str, session: str | None) -> str | None:
+    def add_warm_up(self, id: str, segment: int, offset: int, recorded: str | None) -> int | None:
+        """Take in a warm-up. The number of the session that it is in, as labels have it."""
+        seen = self._session_of(id, recorded) if self.labels else recorded
+        session = self._strings.session(seen) if seen is not None else None
+        self._database.execute("INSERT INTO warm_ups VALUES (?, ?, ?, ?, ?)", (id, segment, offset, session, recorded))
+        return session
+
+    def _session_of(self, id: str, session: str | None) -> str | None:
         """The id of the session that a warm-up is in, which was recorded in `session`."""
         return self.labels.facts(id, LabelFacts(session)).session
 
@@ -167,7 +174,7 @@ class Labelling:
     def _warm_ups(self, concerned: Touched) -> Iterator[tuple[int | None, int | None, int, bool]]:
         """The same of warm-ups, which are in no sum."""
         for row, id, segment, session, recorded in self._database.execute(_WARM_UPS, _named(concerned)).fetchall():
-            seen = self.session_of(id, recorded)
+            seen = self._session_of(id, recorded)
             number = None if seen is None else self._strings.session(seen)
             if number != session:
                 self._database.execute("UPDATE warm_ups SET session = ? WHERE rowid = ?", (number, row))

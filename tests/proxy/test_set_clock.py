@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from sessiontap.proxy import plan
-from sessiontap.proxy.plan import SetClock
+from sessiontap.proxy import set_clock
+from sessiontap.proxy.set_clock import SetClock
 
 SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
@@ -19,7 +19,7 @@ class Clocks:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.day, self.running = 1_750_000_000 * SECOND, 77 * SECOND
         monkeypatch.setattr(time, "time_ns", lambda: self.day)
-        monkeypatch.setattr(plan, "_running", lambda: self.running)
+        monkeypatch.setattr(set_clock, "_running", lambda: self.running)
 
     def pass_by(self, nanoseconds: int) -> None:
         self.day += nanoseconds
@@ -55,3 +55,14 @@ def test_set_back_again_it_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None
     assert clock.by() == HOUR
     clocks.day -= HOUR
     assert clock.by() == 0
+
+
+def test_a_call_lasts_as_long_as_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both of its times are by the clock as it was before it was set."""
+    clocks = Clocks(monkeypatch)
+    clock = SetClock()
+    began = clocks.day
+    clocks.day += HOUR
+    assert clock.begun("a", clocks.day) == began
+    clocks.pass_by(5 * SECOND)
+    assert clock.ended("a", clocks.day) == began + 5 * SECOND
