@@ -98,6 +98,16 @@ def test_a_broken_edit_changes_nothing_and_is_said(proxy: Proxy, app: httpx2.Cli
     assert name_of_next(proxy) == "Mended"
 
 
+def test_who_saves_is_told_while_no_call_comes(proxy: Proxy) -> None:
+    for rules, said in (
+        ({"rules": [{"user": f"user {number}"} for number in range(7)]}, "changed, 7 rules in force"),
+        ({"rules": [{"unnoticed": {}}]}, "unknown key 'unnoticed'"),
+        ({"rules": [{"user": f"user {number}"} for number in range(8)]}, "changed, 8 rules in force"),
+    ):
+        proxy.write_rules(rules)
+        proxy.process.wait_line(lambda line, said=said: said in line)
+
+
 def pipe(path: Path) -> None:
     os.mkfifo(path)
 

@@ -364,15 +364,22 @@ def test_sigterm_lets_the_calls_of_all_workers_end(lab: Lab) -> None:
     assert call.record["outcome"] == "ok"
 
 
-def test_sighup_is_passed_on(lab: Lab) -> None:
+def test_changed_rules_are_told_once(lab: Lab) -> None:
+    lab.upstream(LlmService())
     proxy = run(lab)
     proxy.write_rules(RULES)
+    proxy.process.wait_line(lambda line: "changed, 1 rule in force" in line)
+    for command in ("first", "second"):  # so that both have read them
+        end(start(proxy, script(lab, f"{command}.py", ASKS_ONCE)))
+    proxy.wait_calls(2)
+    assert proxy.process.output.count("in force") == 1
+    assert len([note for note in proxy.notes("rules") if "in force" in note["text"]]) == 1
+
+
+def test_sighup_is_passed_on(lab: Lab) -> None:
+    proxy = run(lab)
     os.kill(proxy.process.pid, signal.SIGHUP)
-
-    def notes() -> int:
-        return len([note for note in proxy.notes("rules") if "in force" in note["text"]])
-
-    wait_until(lambda: notes() == 2, lambda: proxy.process.output)
+    proxy.process.wait_line(lambda line: "rules in force" in line)
     assert proxy.process.stop() == 0
 
 

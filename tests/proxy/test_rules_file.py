@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,68 @@ async def test_the_next_call_follows_an_edit(path: Path) -> None:
     assert len((await file.current()).rules) == 2
     assert told == [(2, None)]
     assert file.is_current()
+
+
+@pytest.fixture
+async def watched(path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[str], Awaitable[RulesFile]]]:
+    """Saves a text while no call comes, and returns the file once the change was noticed."""
+    monkeypatch.setattr(rules_file, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(rules_file, "STILL_SECONDS", 0.001)
+    changes: asyncio.Queue[RulesFile] = asyncio.Queue()
+    watching = asyncio.create_task(RulesFile(path, changes.put_nowait).watch())
+
+    async def save(text: str) -> RulesFile:
+        replace(path, text)
+        return await asyncio.wait_for(changes.get(), PATIENCE)
+
+    yield save
+    assert changes.empty()  # each change once
+    watching.cancel()
+
+
+async def test_a_change_is_noticed_while_no_call_comes(
+    watched: Callable[[str], Awaitable[RulesFile]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert len((await watched(BETTER)).rules.rules) == 2
+    assert "usr" in str((await watched(BAD)).error)
+    assert (await watched(BETTER)).error is None
+    assert [record.levelname for record in caplog.records if record.name == "sessiontap"] == ["INFO", "ERROR", "INFO"]
+
+
+async def test_a_file_that_is_being_written_is_read_once_it_stands_still(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told()
+    file = RulesFile(path, told)
+    saved = [BAD, "", BETTER, None]
+
+    async def sleep(seconds: float) -> None:
+        """Between two looks the file is saved again, three times; then it stands still."""
+        if not saved:
+            raise asyncio.CancelledError
+        if (text := saved.pop(0)) is not None:
+            replace(path, text)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    with pytest.raises(asyncio.CancelledError):
+        await file.watch()
+    assert told == [(2, None)]
+
+
+async def test_a_second_worker_is_silent(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    told = Told()
+    file = RulesFile(path, told, tells=False)
+    for text in (BAD, BETTER):
+        replace(path, text)
+        await file.current()
+    assert [number for number, _ in told] == [1, 2]
+    assert caplog.text == ""
+
+
+async def test_without_a_file_nothing_is_watched() -> None:
+    await RulesFile(None).watch()
 
 
 async def test_without_a_file_nothing_ever_changes() -> None:

@@ -237,10 +237,6 @@ class Front:
                     say_as(message["verbosity"])
                 worker.send({"kind": "listening", "listeners": self._listeners, "token": self._token})
                 worker.up.set()
-            case "rules":
-                for one in self._workers:
-                    if one is not worker:
-                        one.send(message)
             case "question":
                 task = asyncio.get_running_loop().create_task(self._ask(worker, message["id"], message["target"]))
                 self._routing.add(task)

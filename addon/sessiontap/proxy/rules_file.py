@@ -1,9 +1,9 @@
 """The rules in force: a file that is read again when it changes; the last good rules otherwise.
 
-The loop pays one stat for each call. The file is read on a thread of its own, once at a time: however often it changes
-meanwhile, it is read once more. A call waits for rules that were saved before it, but no longer than `PATIENCE` after
-their reading began; rules that take longer are in force as soon as they are read. Whatever stands at the path, the
-worst that comes of it is a line that says so.
+The loop pays one stat for each call, and one a second while none comes: who saves a file is told at once. The file is
+read on a thread of its own, once at a time: however often it changes meanwhile, it is read once more. A call waits for
+rules that were saved before it, but no longer than `PATIENCE` after their reading began; rules that take longer are in
+force as soon as they are read. Whatever stands at the path, the worst that comes of it is a line that says so.
 """
 
 from __future__ import annotations
@@ -22,24 +22,34 @@ logger = logging.getLogger("sessiontap")
 
 PATIENCE = 1.0
 """Seconds that calls wait for changed rules."""
+LOOK_SECONDS = 1.0
+"""Between two looks at the file while no call comes."""
+STILL_SECONDS = 0.1
+"""For which a changed file must stand still before it is read without a call: editors save in several steps."""
 
 _Stamp = tuple[int, ...]
 
 
 class RulesFile:
-    """`path` None: the built-in defaults, for good. `changed` is called on the loop when `rules` or `error` is new."""
+    """`path` None: the built-in defaults, for good. `changed` is called on the loop when `rules` or `error` is new.
+
+    `tells`: the user is told of it. Of several workers the first one does.
+    """
 
     def __init__(
         self,
         path: Path | None,
         changed: Callable[[RulesFile], None] = lambda file: None,
         load: Callable[[Path], Rules] = load_file,
+        *,
+        tells: bool = True,
     ) -> None:
         """Raises RulesError."""
         self.path = path
         self._name = str(path)
         self._changed = changed
         self._read = load
+        self._tells = tells
         self._stamp = self._look()
         self.rules: Rules = load(path) if path else default_rules()
         self.error: str | None = None
@@ -77,6 +87,15 @@ class RulesFile:
             await asyncio.wait([self._loading], timeout=patience)
         return self.rules
 
+    async def watch(self) -> None:
+        """Read each change, also while no call comes. It ends with its task, or if there is no file."""
+        seen = self._stamp
+        while self.path is not None:
+            await asyncio.sleep(LOOK_SECONDS if seen == self._stamp else STILL_SECONDS)
+            before, seen = seen, self._look()
+            if seen == before != self._stamp:
+                await self.current()
+
     async def _load(self) -> None:
         assert self.path is not None
         try:
@@ -94,12 +113,14 @@ class RulesFile:
         if rules.digest == self.rules.digest and self.error is None:
             return  # it was saved, but not changed
         self.rules, self.error = rules, None
-        logger.info(f"sessiontap: {self.path} changed, {rules.counted} in force")
+        if self._tells:
+            logger.info(f"sessiontap: {self.path} changed, {rules.counted} in force")
         self._changed(self)
 
     def _refused(self, error: str) -> None:
         if error == self.error:
             return  # that is said already
         self.error = error
-        logger.error(f"sessiontap: the changed rules are not in force, the last good ones stay: {error}")
+        if self._tells:
+            logger.error(f"sessiontap: the changed rules are not in force, the last good ones stay: {error}")
         self._changed(self)

@@ -86,6 +86,7 @@ class Service:
         """Of `sessiontap run --workers`, if this process is one."""
         self._token = secrets.token_urlsafe()
         self._reading: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._state: Path | None = None
         self._home: str | None = None
         """A sentence for the user about the folder of our own state."""
@@ -129,13 +130,15 @@ class Service:
     def _start(self, settings: Settings) -> None:
         self.calls.replies.begin(asyncio.get_running_loop())
         self.calls.alerts.start(asyncio.get_running_loop())
-        rules_file = RulesFile(settings.rules, self._rules_changed)
+        rules_file = RulesFile(settings.rules, self._rules_changed, tells=self._speaks)
         recorder = Recorder(
             settings, rules_file.rules, self.calls.replies.read, self.faults, self.calls.alerts.read
         )
         if self.recorder is not None:
             self._close_aside(self.recorder)
         self.rules_file, first = rules_file, self.settings is None
+        self._end_watch()
+        self._watching = asyncio.get_running_loop().create_task(rules_file.watch())
         self.record_with(recorder)
         self._push_from(settings)
         self.calls.alerts.notify_by(rules_file.rules.notified, self.environ)
@@ -164,7 +167,7 @@ class Service:
         if self.pushes is not None:
             self.pushes.close_aside()
         self.pushes = None
-        if self.worker is None or self.worker.is_first:
+        if self._speaks:
             self.pushes = Pushes(settings.trace, settings.rules)
             if self.settings is not None:
                 self.pushes.want(self.rules.pushes)
@@ -216,6 +219,11 @@ class Service:
             self.planner.registry.gaps = True
             recorder.note("restore", restored.note)
 
+    @property
+    def _speaks(self) -> bool:
+        """False in a worker beside the first one, which says what all would say."""
+        return self.worker is None or self.worker.is_first
+
     def listeners(self) -> list[dict[str, Any]]:
         """The addresses at which the proxy listens, as in the state file."""
         if self.worker is not None:
@@ -234,7 +242,7 @@ class Service:
     def running(self) -> None:
         """The proxy listens: say what is in force, and where. A worker leaves that to the first one and the front."""
         assert self.settings is not None
-        if self.worker is None or self.worker.is_first:
+        if self._speaks:
             self._say_what_is_in_force()
         self._publish()
         if self.pushes is not None:
@@ -288,6 +296,7 @@ class Service:
         """The addon is taken out: the proxy ends, the entry script is being reloaded, or it has vanished."""
         if self._state is not None:
             state_file.remove(self._state)
+        self._end_watch()
         recorder = self.recorder
         self.record_with(None)
         if recorder is not None and not ctx.master.should_exit.is_set():
@@ -341,9 +350,14 @@ class Service:
             return
         self._reading = asyncio.get_running_loop().create_task(self._say_rules())
 
+    def _end_watch(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+
     async def _say_rules(self) -> None:
         rules, file = await self.current_rules(), self.rules_file
-        if file is not None and file.error is None:
+        if file is not None and file.error is None and self._speaks:
             logger.info(f"sessiontap: {rules.counted} in force")
 
     async def current_rules(self) -> Rules:
@@ -370,7 +384,7 @@ class Service:
             return  # that of earlier options
         with self.faults.guard("rules file"):
             if file.error is not None:
-                self.notices.note("rules", f"a change is not in force: {file.error}", file=str(file.path))
+                self._note_rules(f"a change is not in force: {file.error}", file=str(file.path))
                 return
             rules = file.rules
             self.destinations = Destinations(rules)
@@ -378,11 +392,12 @@ class Service:
                 self.recorder.rules_changed(rules)
             if self.pushes is not None:
                 self.pushes.want(rules.pushes)
-            if self.worker is not None:
-                self.worker.rules_changed()
             self.calls.alerts.notify_by(rules.notified, self.environ)
-            text = f"{rules.counted} in force"
-            self.notices.note("rules", text, file=str(file.path), digest=rules.digest)
+            self._note_rules(f"{rules.counted} in force", file=str(file.path), digest=rules.digest)
+
+    def _note_rules(self, text: str, **facts: Any) -> None:
+        if self._speaks:
+            self.notices.note("rules", text, **facts)
 
 
 def prepare_home() -> str | None:

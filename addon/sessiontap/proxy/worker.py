@@ -141,10 +141,6 @@ class Worker:
             if port == one["port"] and host in ("localhost", "127.0.0.1", "::1", one["host"]):
                 data.server.error = _SELF
 
-    def rules_changed(self) -> None:
-        """Have the other workers read the rules, too: each reads them at a call, and not all get one."""
-        self._send({"kind": "rules"})
-
     # -- messages of the front -----------------------------------------------------------------------------------------
 
     def _received(self, message: dict[str, Any], handed: socket.socket | None) -> None:
@@ -161,8 +157,6 @@ class Worker:
                     self.listeners, self.token = message["listeners"], message["token"]
                 case "note":
                     self._tap.notices.note("worker", message["text"])
-                case "rules":
-                    self._begin(self._tap.service.current_rules())
                 case "question":
                     self._begin(self._answer(message["id"], message["target"]))
                 case "counted":
