@@ -34,7 +34,7 @@ _TCP = (socket.IPPROTO_TCP, 262)  # 262: MPTCP
 
 
 class Redirector:
-    """Serves one program and all that it starts, on threads, until it is closed.
+    """Serves programs and all that they start, on threads, until it is closed.
 
     The threads begin with `start`, once the program has been forked: a lock that a thread held at that moment would
     never be released in the program's process. Until then its connect calls wait.
@@ -54,7 +54,10 @@ class Redirector:
         self._thread: threading.Thread | None = None
 
     def before_exec(self) -> None:
-        """Run in the program's process before the program does: trap its connect calls. Raises OSError."""
+        """Run in the program's process before the program does: trap its connect calls. Raises OSError.
+
+        It may run in several processes (a shell script without `#!` is started a second time), and in threads alone.
+        """
         listener = self._trap.install()
         socket.send_fds(self._programs, [b"\0"], [listener])
         os.close(listener)
@@ -74,28 +77,32 @@ class Redirector:
         self._programs.close()
 
     def _serve(self) -> None:
-        """Serve one process after the other: a shell script without `#!` is started a second time."""
+        """Serve each process that comes on a thread of its own."""
+        serving: list[threading.Thread] = []
         with contextlib.suppress(OSError):
             while received := socket.recv_fds(self._ours, 1, 1)[1]:
-                listener = received[0]
-                try:
-                    with ThreadPoolExecutor(_THREADS, thread_name_prefix="redirector") as answering:
-                        self._serve_process(listener, answering)
-                finally:
-                    os.close(listener)
+                thread = threading.Thread(target=self._serve_process, args=received, name="redirector", daemon=True)
+                thread.start()
+                serving = [*(one for one in serving if one.is_alive()), thread]
+        for one in serving:
+            one.join()
 
-    def _serve_process(self, listener: int, answering: ThreadPoolExecutor) -> None:
-        """Serve a process and what it starts, until none is left or another one comes."""
+    def _serve_process(self, listener: int) -> None:
+        """Serve a process and what it starts, until none is left."""
         waiting = select.poll()
         waiting.register(listener, select.POLLIN)
-        waiting.register(self._ours, select.POLLIN)
-        while True:
-            ready = dict(waiting.poll())
-            if self._ours.fileno() in ready or ready.get(listener, 0) & (select.POLLHUP | select.POLLERR):
-                return
-            call = seccomp.receive(listener)
-            if call is not None:
-                answering.submit(self._answer, listener, call)
+        waiting.register(self._ours, 0)  # closed: POLLHUP comes unasked
+        try:
+            with ThreadPoolExecutor(_THREADS, thread_name_prefix="redirector") as answering:
+                while True:
+                    ready = dict(waiting.poll())
+                    if self._ours.fileno() in ready or ready.get(listener, 0) & (select.POLLHUP | select.POLLERR):
+                        return
+                    call = seccomp.receive(listener)
+                    if call is not None:
+                        answering.submit(self._answer, listener, call)
+        finally:
+            os.close(listener)
 
     def _answer(self, listener: int, call: ConnectCall | SocketCall) -> None:
         try:
