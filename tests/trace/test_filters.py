@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from tests.trace.conftest import CALLER, call_map, open_log
 from tests.trace.oracle import fits, pair
 
 from sessiontap.trace import Filters, Trace
-from sessiontap.trace.index.filters import path_glob
+from sessiontap.trace.index.filters import is_path_glob, path_glob
 from sessiontap.trace.index.unmatched import NAMED, Unmatched, nearest
 
 SECOND = 10**9
@@ -205,3 +206,17 @@ def test_values_that_are_not_named_are_counted(written: Callable[..., None], fol
 )
 def test_globs_of_paths(glob: str, path: str, holds: bool) -> None:
     assert path_glob(glob)(path) is holds
+
+
+def test_a_glob_over_a_path_that_is_made_for_it_does_not_go_back_and_forth() -> None:
+    """An app names its paths, in a header as long as servers take."""
+    holds = path_glob("/*a*a*a*a*a*a*b/**/*a*a*a*c")
+    began = time.process_time()
+    assert not holds("/" + "a" * 15_000)
+    assert holds("/" + "a" * 15_000 + "b/x/y/" + "a" * 5_000 + "c")
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize(("glob", "fits"), [("/a/**", True), ("/" + "x" * 500, True), ("/" + "?" * 2_000, False)])
+def test_a_glob_of_paths_that_is_too_long_is_no_glob(glob: str, fits: bool) -> None:
+    assert is_path_glob(glob) is fits

@@ -43,6 +43,16 @@ def _known_status(ctx: click.Context, option: click.Parameter, given: str | None
     return given
 
 
+def _path_glob(ctx: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    if given is None:
+        return None
+    from sessiontap.trace.index.filters import is_path_glob
+
+    if not is_path_glob(given):
+        raise Misuse(f"the glob of {option.opts[0]} is too long", "write a shorter one, with fewer * and ?")
+    return given
+
+
 def _named_properties(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     for one in given:
         if not one.partition("=")[0]:
@@ -86,7 +96,12 @@ def _filter(option: str, metavar: str, help: str, *, completed: bool = True, **s
 FILTER_OPTIONS: dict[str, FilterOption] = {
     "session": _filter("--session", "SESSION", "Calls of this session: its id, a prefix of it, @1."),
     "name": _filter("--name", "GLOB", "Sessions of this name."),
-    "path": _filter("--path", "GLOB", "Calls at this path; * stops at /, and /course/** is /course and all below it."),
+    "path": _filter(
+        "--path",
+        "GLOB",
+        "Calls at this path; * stops at /, and /course/** is /course and all below it.",
+        callback=_path_glob,
+    ),
     "since": _filter(
         "--since",
         "WHEN",
@@ -148,7 +163,9 @@ CHANGED_BY_RELABEL = ("name", "path", "tags", "properties")
 """Fields of `trace.Filters` whose options mean something else in `relabel`: it has them under the names below."""
 _RENAMED = {
     "name": _filter("--with-name", "GLOB", "Sessions of this name.", field="with_name", completes_as="name"),
-    "path": _filter("--at-path", "GLOB", "Calls at this path.", field="with_path", completes_as="path"),
+    "path": _filter(
+        "--at-path", "GLOB", "Calls at this path.", field="with_path", completes_as="path", callback=_path_glob
+    ),
     "tags": _filter(
         "--with-tag", "GLOB", "Calls with this tag. Repeatable.", field="with_tags", completes_as="tags", multiple=True
     ),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sessiontap.trace.index import scores
-from sessiontap.trace.index.filters import Filters, is_status
+from sessiontap.trace.index.filters import Filters, is_path_glob, is_status
 from sessiontap.ui.page import BadParameter, Parameter
 
 FILTERS = (
@@ -50,6 +50,9 @@ def filters_of(parameters: Mapping[str, Any]) -> Filters:
     status = parameters.get("status")
     if status is not None and not is_status(status):
         raise BadParameter(f"{status!r} is no HTTP status", "Write status=429 or status=4xx.")
+    path = parameters.get("path")
+    if path is not None and not is_path_glob(path):
+        raise BadParameter("the glob of path is too long", "Write a shorter one, with fewer * and ?.")
     for one in parameters.get("property", ()):
         if not one.partition("=")[0]:
             raise BadParameter(f"property={one!r} names no property", "Write property=mode or property=mode=test.")

@@ -8,9 +8,11 @@ condition on rows is one of numbers. A new filter is a field of `Filters`, and a
 from __future__ import annotations
 
 import json
+import math
 import re
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import translate
 from typing import Any
@@ -118,12 +120,28 @@ def glob(pattern: str) -> Holds:
 
 
 def path_glob(pattern: str) -> Holds:
-    """The same of a path: `*` and `?` stop at `/`, `**` does not; `/a/**` is `/a`, too, and `/**/` a single `/`."""
+    """The same of a path: `*` and `?` stop at `/`, `**` does not; `/a/**` is `/a`, too, and `/**/` a single `/`.
+
+    Raises RegexError if it is too long.
+    """
+    from sessiontap.linear_regex import Meter, Regex  # here: RE2 is loaded by whoever filters by path
+
     pieces = re.findall(r"/\*\*$|(?<![^/])\*\*/|\*\*+|.", pattern, re.DOTALL)
     meaning = {"/**": "(?:/.*)?", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
     source = "".join(meaning.get(one) or (".*" if one.startswith("**") else re.escape(one)) for one in pieces)
-    match = re.compile(source, re.IGNORECASE | re.DOTALL).fullmatch
-    return lambda text: match(text) is not None
+    # Apps name paths: one that is made for it would keep Python's own engine busy for hours.
+    search = Regex(rf"\A(?s:{source})\z", ignore_case=True, meter=Meter(share=math.inf)).search
+    return lambda text: search(text) is not None
+
+
+def is_path_glob(pattern: str) -> bool:
+    """Return True if `path_glob` takes it."""
+    from sessiontap.linear_regex import RegexError
+
+    with suppress(RegexError):
+        path_glob(pattern)
+        return True
+    return False
 
 
 def texts_in(database: sqlite3.Connection, column: str) -> Iterable[tuple[int, list[str]]]:
