@@ -31,6 +31,7 @@ TEXTS = {
 LONG_LINE = "x" * 1_000_000
 MARKUP = ("<script>document", "<img src=x", "<svg onload", "<b onmouseover")
 """The beginnings of elements that never stand in a page."""
+ROLE = TEXTS["ansi"] + " hidden failed"
 SESSION = "hostile-session"
 
 
@@ -50,6 +51,7 @@ def calls() -> list[CallSpec]:
         "tool_calls": [{"id": TEXTS["attribute"], "type": "function", "function": called}],
     }
     history: list[dict[str, Any]] = [{"role": "system", "content": said}, {"role": "user", "content": said}]
+    history.append({"role": ROLE, "content": "a role of its own"})
     result = {"role": "tool", "tool_call_id": TEXTS["attribute"], "content": said + "\n" + LONG_LINE}
 
     def chat(number: int, messages: list[dict[str, Any]], **more: Any) -> CallSpec:

@@ -71,6 +71,14 @@ def test_no_markup_comes_of_what_was_said(site: Client, path: str) -> None:
     assert all(not one.startswith("//") for one in addresses)
 
 
+@pytest.mark.parametrize("path", [f"{CONVERSATION}?view=everything", f"{CALL}?view=parts"])
+def test_a_role_does_not_say_how_a_message_looks(site: Client, path: str) -> None:
+    answer = site.get(path)
+    assert "a role of its own" in answer.text
+    classes = [(attributes.get("class") or "").split() for _, attributes in Elements(answer.text).found]
+    assert not [found for found in classes if "part" in found and {"hidden", "failed"} & set(found)]
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_control_characters_are_spelled_out(site: Client, path: str) -> None:
     page = site.get(path).text

@@ -19,7 +19,7 @@ from sessiontap import units
 from sessiontap.analysis.blocks import TITLES, block_name
 from sessiontap.analysis.cache_reasons import in_words
 from sessiontap.analysis.tool_runs import argument_lines
-from sessiontap.plain_text import line, safe
+from sessiontap.plain_text import has_controls, line, safe
 from sessiontap.trace.outcomes import ERRORS
 from sessiontap.trace.views import STAR
 from sessiontap.ui import filters
@@ -43,6 +43,8 @@ SESSION_BAR = {
     "tools": "Tools",
 }
 """The same above the pages of a session."""
+STYLED_ROLES = ("user", "assistant")
+"""The roles that style.css knows."""
 
 
 class LiveNews(NamedTuple):
@@ -115,6 +117,7 @@ def _environment(folder: str) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=spelled_out,
     )
     found.filters |= FILTERS | {"fold": fold}
     found.globals |= DRAWINGS
@@ -242,6 +245,16 @@ def score_line(score: Mapping[str, Any]) -> str:
     return f"{said}: {note} ({who})" if note else f"{said} ({who})"
 
 
+def spelled_out(value: Any) -> Any:
+    """A value as it stands on a page: whatever the place, no control character of what was recorded does."""
+    return safe(value) if type(value) is str and has_controls(value) else value
+
+
+def role_class(role: str) -> str:
+    """The class of a message by its role, which is any text that an app sends."""
+    return role if role in STYLED_ROLES else ""
+
+
 def commands(text: str) -> Markup:
     """A sentence of ours, with what stands in backquotes as code."""
     pieces = (f"<code>{escape(one)}</code>" if at % 2 else escape(one) for at, one in enumerate(text.split("`")))
@@ -279,5 +292,6 @@ FILTERS: dict[str, Callable[..., str | None]] = {
     "argument_lines": argument_lines,
     "spelled": safe,
     "one_line": line,
+    "role_class": role_class,
 }
 """Numbers and times in a template: unknown is `-`."""
