@@ -12,6 +12,7 @@ from tests.rules.build import CALLER, NOTHING_KNOWN, SESSION, call, facts, load,
 from tests.rules.test_conditions import HOLDING, TABLE, as_match
 
 from sessiontap.exchange import Headers
+from sessiontap.llm.call import Endpoint
 from sessiontap.rules import Decision, Facts, Protection, decide, explain, load_text
 from sessiontap.rules.conditions import AllOf, AnyOf, MatchCondition, Not
 from sessiontap.rules.facts import KnownFacts
@@ -129,6 +130,40 @@ def test_a_client_elsewhere_has_no_process(key: str) -> None:
 def test_what_could_not_be_read_may_hold(match: Any, given: Facts) -> None:
     condition, asked = conditions(match), KnownFacts(given)
     assert (condition.may(asked, True), condition.may(asked, False)) == (True, True)
+
+
+OPAQUE = facts(
+    call=replace(
+        call(model=None, message=None, prompt=None, stream=None, tools_offered=(), tool_results=()),
+        endpoint=Endpoint("openai", "other", "moderation", "/v1/moderations"),
+        json={"input": "A patient of the clinic"},
+    )
+)
+"""A body whose messages nobody reads: a moderation, a batch, a thread."""
+
+
+@pytest.mark.parametrize(
+    ("match", "may"),
+    [
+        ({"message": "*patient*"}, True),
+        ({"prompt": "*clinic*"}, True),
+        ({"model": "clinic-*"}, True),
+        ({"offers": "files"}, True),
+        ({"tool_result": "files"}, True),
+        ({"result": {"files": "*"}}, True),
+        ({"body": {"input": "*x-ray*"}}, False),
+        ({"agent": "codex"}, False),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_a_body_says_that_nobody_reads_may_be_what_is_to_stay_out(match: Any, may: bool) -> None:
+    condition, asked = conditions(match), KnownFacts(OPAQUE)
+    assert (condition.may(asked, True), condition.may(asked, False)) == (may, True)
+
+
+def test_a_body_that_is_no_map_may_say_anything() -> None:
+    given = facts(call=replace(call(model=None), json=[{"model": "clinic-1"}]))
+    assert outcome("[{match: {model: 'clinic-*'}, capture: none}]", given) == "none"
 
 
 @pytest.mark.parametrize(

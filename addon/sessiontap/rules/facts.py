@@ -22,6 +22,8 @@ from sessiontap.gateways.urls import origin
 from sessiontap.llm.call import Asked, Call
 from sessiontap.llm.tool_values import ToolValue, ToolValues, tool_values
 
+OPAQUE = "other"
+"""The wire family of all that has none of its own."""
 Texts = tuple[str, ...]
 FactSource = Literal["connection", "process", "head", "top", "body"]
 """The source of a fact: the connection, its process, the request's head, or its body. `top`: the part of a body that
@@ -82,6 +84,14 @@ class KnownFacts:
         if request is not None and request.body is not None and not request.body:
             return False
         return call is None or call.json is None or call.partial or call.misread
+
+    @cached_property
+    def body_opaque(self) -> bool:
+        """The body is JSON of a kind whose messages and tools are not read here: batches, threads, moderations, ..."""
+        call = self.facts.call
+        if call is None or call.json is None:
+            return False
+        return call.endpoint.family == OPAQUE or not isinstance(call.json, dict)
 
     @cached_property
     def results_unnamed(self) -> bool:

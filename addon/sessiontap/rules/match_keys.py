@@ -158,8 +158,12 @@ def _unread(known: KnownFacts) -> bool:
     return known.request_known and known.facts.call is None
 
 
+def _opaque(known: KnownFacts) -> bool:
+    return known.body_opaque
+
+
 def _unnamed(known: KnownFacts) -> bool:
-    return known.results_unnamed
+    return known.results_unnamed or known.body_opaque
 
 
 def _of_process(
@@ -174,7 +178,9 @@ def _of_body(
     name: str, kind: ValueKind, doc: str, get: Callable[[KnownFacts], Texts | None], selectivity: int = 0, **more: Any
 ) -> MatchKey:
     """A fact that a body holds once at most: if it was found, the rest of the body says no other."""
-    unsure: Callable[[KnownFacts], bool] = lambda known: get(known) is None and known.body_unknown  # noqa: E731
+    unsure: Callable[[KnownFacts], bool] = lambda known: (  # noqa: E731
+        get(known) is None and (known.body_unknown or known.body_opaque)
+    )
     return MatchKey(name, kind, doc, get, "top", 1, unsure, selectivity, **more)
 
 
@@ -217,14 +223,14 @@ MATCH_KEYS: tuple[MatchKey, ...] = (
     MatchKey("subagent", GLOB, "The known client's sub-agent type.", lambda s: _one(s.subagent), "body", 1,
              selectivity=18),
     MatchKey("offers", GLOB, "A tool that the request offers.",
-             lambda s: s.asked.tools_offered if s.asked is not None else None, "body", 3, selectivity=8),
+             lambda s: s.asked.tools_offered if s.asked is not None else None, "body", 3, _opaque, selectivity=8),
     MatchKey("tool_result", GLOB, "A tool whose result stands after the last assistant message.",
              lambda s: s.asked.tool_results if s.asked is not None else None, "body", 2, _unnamed, selectivity=19,
              is_variable=True),
     MatchKey("message", GLOB, "Text of the newest user message, as a whole: *word* finds a word.",
-             lambda s: _one(s.asked.message) if s.asked is not None else None, "body", 8, holds_prose=True),
+             lambda s: _one(s.asked.message) if s.asked is not None else None, "body", 8, _opaque, holds_prose=True),
     MatchKey("prompt", GLOB, "Text of the system prompt, as a whole: *word* finds a word.",
-             lambda s: _one(s.asked.prompt) if s.asked is not None else None, "body", 9, holds_prose=True),
+             lambda s: _one(s.asked.prompt) if s.asked is not None else None, "body", 9, _opaque, holds_prose=True),
     MatchKey("header", globs_by("header", header_name, fold=True), "Request headers.",
              lambda s, name: s.headers.get(name.lower()), "head", 4, selectivity=11),
     MatchKey("body", fields_by("field"), "Fields of the JSON body by dotted path; -1 is the last item.",
