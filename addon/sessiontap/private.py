@@ -43,7 +43,7 @@ def home() -> Path:
 
     The usual one as long as nothing stands in for it, so that a log that can only be read is found.
     """
-    own = _own()
+    own = _usual_home()
     if own is not None and (_is_writable(own) or not _is_ours(stand_in())):
         return own
     return stand_in()
@@ -54,7 +54,7 @@ def prepare_home() -> str | None:
 
     Returns what the user must be told: None, or that another folder stands in for the usual one.
     """
-    own, why = _own(), "no home folder is known for this user"
+    own, why = _usual_home(), "no home folder is known for this user"
     if own is not None:
         if is_made(own):
             return None
@@ -92,7 +92,7 @@ def user_home() -> Path | None:
         return None
 
 
-def _own() -> Path | None:
+def _usual_home() -> Path | None:
     above = user_home()
     return above / ".sessiontap" if above is not None else None
 

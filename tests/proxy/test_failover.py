@@ -105,7 +105,7 @@ TOLD: Any = {
     "refused": lambda attempt: attempt.holds(REFUSED) and attempt.refused(REFUSED, b"{}"),
     "policy": lambda attempt: attempt.holds(POLICY) and attempt.refused(POLICY, b"{}"),
     "answered": lambda attempt: attempt.holds(FINE),
-    "seen refused": lambda attempt: attempt.seen(REFUSED),
+    "seen refused": lambda attempt: attempt.note_reply(REFUSED),
     "broke": lambda attempt: attempt.broke("reset"),
 }
 
@@ -145,8 +145,8 @@ def test_a_breaker_that_opens_and_closes_is_told_once_each(caplog: pytest.LogCap
     desk.now += FIRST_PAUSE
     assert desk.breakers.admits(USE.gateway)
     probe, _, _ = desk.attempt()
-    probe.seen(FINE)
-    probe.seen(FINE)
+    probe.note_reply(FINE)
+    probe.note_reply(FINE)
     assert [record.getMessage() for record in caplog.records if record.name == module.logger.name] == [
         "sessiontap: the gateway mine at http://127.0.0.1:8585 fails, so its calls go to their own hosts until it "
         "answers again: refused",
@@ -164,7 +164,7 @@ def test_a_probe_that_fails_in_the_midst_closes_no_breaker() -> None:
         attempt, _, _ = desk.attempt()
         assert attempt.holds(reply)
         assert not attempt.refused(reply, reply.content or b"")
-        attempt.seen(reply)
+        attempt.note_reply(reply)
     assert desk.is_open
 
 

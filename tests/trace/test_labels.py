@@ -47,13 +47,13 @@ def label(number: int, **changes: Any) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_the_session_of_a_call_is_seen_as_labelled(labels, seen):
-    assert Labels(labels).seen(CALL)["session"] == CALL["session"] | seen
+    assert Labels(labels).labelled(CALL)["session"] == CALL["session"] | seen
 
 
 def test_properties_and_tags_are_added():
     labels = Labels([label(1, sessions=["a"], properties={"mode": "live", "team": "core"}, tags=["x", "y"])])
 
-    record = labels.seen(CALL)
+    record = labels.labelled(CALL)
 
     assert record["properties"] == {"mode": "live", "team": "core"}
     assert record["tags"] == ["x", "y"]
@@ -61,14 +61,14 @@ def test_properties_and_tags_are_added():
 
 
 def test_a_call_that_nothing_changes_is_the_record_itself():
-    assert Labels([label(1, calls=["c1"], name="Demo")]).seen(CALL) is CALL
+    assert Labels([label(1, calls=["c1"], name="Demo")]).labelled(CALL) is CALL
 
 
 def test_a_call_without_a_session_has_a_name_only_in_one_that_it_is_moved_to():
     bare = {"id": "c1", "session": None}
 
-    assert Labels([label(1, calls=["c1"], name="New")]).seen(bare)["session"] is None
-    moved = Labels([label(1, calls=["c1"], name="New", session="b")]).seen(bare)
+    assert Labels([label(1, calls=["c1"], name="New")]).labelled(bare)["session"] is None
+    moved = Labels([label(1, calls=["c1"], name="New", session="b")]).labelled(bare)
     assert moved["session"] == {"id": "b", "name": "New", "path": None}
 
 

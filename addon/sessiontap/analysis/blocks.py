@@ -40,7 +40,7 @@ def blocks(sent: Sequence[SentPart], turns: Sequence[Turn], runs: dict[ResultKey
     for one in sent:
         found.setdefault(block_key(one.part), []).append(one)
     biggest = sorted(found.values(), key=_size, reverse=True)[:MOST]
-    return [_told(parts, turns, runs) for parts in biggest]
+    return [_block(parts, turns, runs) for parts in biggest]
 
 
 def _size(parts: Sequence[SentPart]) -> tuple[int, int]:
@@ -57,7 +57,7 @@ def block_key(part: Part) -> tuple[Any, ...]:
     return (part.kind, part.role, part.id, part.text)
 
 
-def _told(parts: Sequence[SentPart], turns: Sequence[Turn], runs: dict[ResultKey, ToolRun]) -> dict[str, Any]:
+def _block(parts: Sequence[SentPart], turns: Sequence[Turn], runs: dict[ResultKey, ToolRun]) -> dict[str, Any]:
     opened, last = parts[0].turn, max(one.last for one in parts)
     part = parts[0].part
     run = runs.get(result_key(part)) if part.kind == "tool_result" else None

@@ -57,7 +57,7 @@ def cache(turns: Sequence[Turn], terms: Terms, tokens: Tokens | None = None) -> 
     turns = without_errands(turns)
     tokens = estimate(turns) if tokens is None else tokens
     earlier = _find_earlier(turns, tokens)
-    kept = _kept(turns, terms, earlier)
+    kept = _seconds_kept(turns, terms, earlier)
     rows = []
     for at, turn in enumerate(turns):
         if turn.call["operation"] in OPERATIONS:
@@ -132,7 +132,7 @@ def _is_short(turn: Turn, tokens: Sequence[float] | None, common: int) -> bool:
     return tokens is not None and sum(tokens[:common]) < terms.least
 
 
-def _kept(turns: Sequence[Turn], terms: Terms, earlier: Sequence[_Earlier | None]) -> list[float | None]:
+def _seconds_kept(turns: Sequence[Turn], terms: Terms, earlier: Sequence[_Earlier | None]) -> list[float | None]:
     """For how long, in seconds, what each turn left in the cache is kept; None if only the provider's terms say it."""
     found: list[float | None] = []
     for turn, before in zip(turns, earlier, strict=True):
@@ -183,7 +183,7 @@ def _judge(
         reason: Reason = "too_short" if size < of_call.least else "first"
         return row | _verdict(read, 0, 0.0, [] if read else [_reason(reason)])
     before = turns[earlier.at]
-    left = _left(before, of_call)
+    left = _tokens_left(before, of_call)
     readable, exact = _readable(tokens[at], earlier, left)
     row["readable_tokens"] = None if readable is None else round(readable)
     row["idle_seconds"] = _idle(before, turn)
@@ -207,7 +207,7 @@ def _reason(reason: Reason, certain: bool = True, **facts: Any) -> dict[str, Any
     return {"reason": reason, "certain": certain} | facts
 
 
-def _left(before: Turn, terms: CacheTerms) -> int:
+def _tokens_left(before: Turn, terms: CacheTerms) -> int:
     """The tokens that a call left in the cache, by the provider's count."""
     usage = before.call["usage"]
     if terms.marked:

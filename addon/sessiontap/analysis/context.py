@@ -100,7 +100,7 @@ class _Group:
         if path:
             self.within.setdefault(path[0], _Group()).add(part, tokens, path[1:])
 
-    def told(self, name: str, total: float) -> dict[str, Any]:
+    def to_json(self, name: str, total: float) -> dict[str, Any]:
         within = sorted(self.within.items(), key=lambda item: -item[1].tokens)
         return {
             "name": name,
@@ -108,7 +108,7 @@ class _Group:
             "bytes": self.bytes,
             "tokens_estimated": round(self.tokens),
             "share_estimated": round(self.tokens / total, 4) if total else None,
-            "within": [group.told(key, total) for key, group in within],
+            "within": [group.to_json(key, total) for key, group in within],
         }
 
 
@@ -127,7 +127,7 @@ def _detail(
         "window_tokens": window,
         "window_share": window_share(usage, window),
         "cache_read_tokens": usage.get("cache_read"),
-        "categories": whole.told("request", usage.get("input") or 0)["within"],
+        "categories": whole.to_json("request", usage.get("input") or 0)["within"],
     }
 
 

@@ -71,14 +71,14 @@ def layers(
             "input_tokens": turns[at].call["usage"]["input"],
             "window_tokens": windows.get(turns[at].call["id"]),
             "cache_read_tokens": turns[at].call["usage"].get("cache_read"),
-            "tokens_estimated": _told(one, names),
+            "tokens_estimated": _layer_tokens(one, names),
         }
         for at, one in zip(chosen, sums, strict=True)
     ]
     return {"split": split, "layers": names, "turns_in_column": together, "columns": columns}
 
 
-def _told(sums: dict[str, float], names: Sequence[str]) -> list[int]:
+def _layer_tokens(sums: dict[str, float], names: Sequence[str]) -> list[int]:
     """The tokens of each layer; what has no layer of its own is in that of others."""
     shown = [round(sums.get(name, 0.0)) for name in names]
     if names and names[-1] == OTHERS:

@@ -22,7 +22,7 @@ _SHORTEST_PROMPT = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ShownPart:
     """A part of a request or a reply, as a reader is shown it."""
 
     kind: str
@@ -53,8 +53,8 @@ class ReadCall:
     outcome: str | None
     error: dict[str, Any] | None
     finish_reason: str | None
-    heard: tuple[Said, ...]
-    said: tuple[Said, ...]
+    heard: tuple[ShownPart, ...]
+    said: tuple[ShownPart, ...]
     agents: tuple[AgentConversation, ...]
     """The sub-agents that the reply began."""
 
@@ -157,8 +157,8 @@ class CallReader:
             outcome=row["outcome"],
             error=row["error"],
             finish_reason=row["finish_reason"],
-            heard=() if repeated is not None else tuple(map(_said, self._new(turn))),
-            said=tuple(map(_said, turn.reply)),
+            heard=() if repeated is not None else tuple(map(_shown, self._new(turn))),
+            said=tuple(map(_shown, turn.reply)),
             agents=(),
         )
 
@@ -211,6 +211,6 @@ def _hands_over(call: Part, opening: str) -> bool:
     return any(len(one) >= _SHORTEST_PROMPT and one in opening for one in texts)
 
 
-def _said(part: Part) -> Said:
+def _shown(part: Part) -> ShownPart:
     own = user_words(part.text or "") if part.kind == "text" and part.role == "user" else None
-    return Said(part.kind, part.role, part.text, part.name, part.id, part.error, part.bytes, own)
+    return ShownPart(part.kind, part.role, part.text, part.name, part.id, part.error, part.bytes, own)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.analysis.call_facts import readable
-from sessiontap.analysis.conversation import CallReader, ConversationOrder, ReadCall, Said
+from sessiontap.analysis.conversation import CallReader, ConversationOrder, ReadCall, ShownPart
 
 if TYPE_CHECKING:
     from sessiontap.trace.index.turns import Turn
@@ -106,7 +106,7 @@ def page(
     told = {id: reader.call(id) for id in known}
     links = _Links(told, known)
     room = _Room(longest, most_text)
-    return [_told(told[place.id], known[place.id], place, order, reader, links, view, room) for place in places
+    return [_call(told[place.id], known[place.id], place, order, reader, links, view, room) for place in places
             if place.id in told]  # fmt: skip
 
 
@@ -131,7 +131,7 @@ class _Links:
                 if part.kind == "tool_call" and part.id:
                     self._calls[id, part.id] = (id, anchor(id, "said", at))
 
-    def of(self, call: str, part: Said, at: int) -> dict[str, Any]:
+    def of(self, call: str, part: ShownPart, at: int) -> dict[str, Any]:
         """`result`, `call`: id of the call and anchor; `definition`: its position in the request of this call."""
         links: dict[str, Any] = {}
         turn = self._known[call]
@@ -161,7 +161,7 @@ class _Room:
         return told
 
 
-def _told(
+def _call(
     call: ReadCall,
     turn: Turn,
     place: ReadingPlace,
@@ -201,7 +201,7 @@ def _told(
 def _parts(call: ReadCall, side: str, links: _Links, view: str, room: _Room) -> list[dict[str, Any]]:
     """The parts of a side that the view shows. Definitions of tools that stand together are one, by their names."""
     kinds = VIEWS[view]
-    parts: Sequence[Said] = getattr(call, side)
+    parts: Sequence[ShownPart] = getattr(call, side)
     found: list[dict[str, Any]] = []
     for at, part in enumerate(parts):
         surroundings = part.words == "" and part.kind == "text"

@@ -101,7 +101,7 @@ def references(turns: Sequence[Turn]) -> list[Reference]:
             elif part.text and part.kind != "tool_result":
                 own.seen.update(word for word, _ in words(part.text))
         if turn.reply:
-            _hear(turn.reply, own)
+            _read_reply(turn.reply, own)
     for one in found:
         one.replies = conversations[turns[one.turn].call["conversation"]].replies - one.replies
     return found
@@ -116,7 +116,7 @@ def _take(part: Part, at: int, place: int, own: _Conversation) -> Reference:
     return reference
 
 
-def _hear(reply: Sequence[Part], own: _Conversation) -> None:
+def _read_reply(reply: Sequence[Part], own: _Conversation) -> None:
     own.replies += 1
     for part in reply:
         for word, is_name in words(part.text or ""):

@@ -27,7 +27,7 @@ class Stretch:
     size: float
     squeezed: bool = False
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return it as plain values, rounded."""
         return {
             "from": round(self.begin, 6),

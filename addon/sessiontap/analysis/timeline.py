@@ -72,9 +72,9 @@ def timeline(
         "to": window.end,
         "view": _view(window, rows, len(chosen), begin, whole),
         "squeezed": squeeze,
-        "scale": [piece.told() for piece in scale.pieces],
+        "scale": [piece.to_json() for piece in scale.pieces],
         "time": _time(busy, [(gap.begin, gap.end) for gap in tools.values()], begin),
-        "lanes": [lane.told() for lane in lanes],
+        "lanes": [lane.to_json() for lane in lanes],
         "paths": paths,
         "paths_left_out": left_out,
         "order": window.order,
@@ -162,7 +162,7 @@ class _Lane:
     failures: list[float] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
             "agent": self.agent,
             "subagent": self.subagent,
@@ -242,7 +242,7 @@ class _Path:
     def cost(self) -> float | None:
         return round(math.fsum(self.costs), 12) if self.costs else None
 
-    def told(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
             "path": "/" + "/".join(self.levels),
             "depth": max(len(self.levels) - 1, 0),
@@ -284,7 +284,7 @@ def _paths(spans: Sequence[CallSpan], begin: int) -> tuple[list[dict[str, Any]],
     found: list[dict[str, Any]] = []
 
     def add(node: _Path) -> None:
-        found.append(node.told())
+        found.append(node.to_json())
         if node.levels:
             for child in children.get(node.levels, ()):
                 add(child)

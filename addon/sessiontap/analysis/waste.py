@@ -46,7 +46,7 @@ def _content(part: Part) -> tuple[Any, ...]:
     return (part.kind, part.text) if part.text else (part.kind, part.role, part.name, part.id, part.bytes)
 
 
-def _told(parts: Sequence[SentPart]) -> dict[str, Any]:
+def _sums(parts: Sequence[SentPart]) -> dict[str, Any]:
     """The sums over parts of one content; each is sent by other turns."""
     sent, counted = sum(one.turns for one in parts), sum(one.counted for one in parts)
     priced = counted - sum(one.unpriced for one in parts)
@@ -64,7 +64,7 @@ def _never_called(sent: Sequence[SentPart], called: set[str | None]) -> list[dic
     for one in sent:
         if one.part.kind == "tool_definition" and one.part.name and one.part.name not in called:
             offered[one.part.name, one.part.server].append(one)
-    return _most_first([{"tool": name, "server": server} | _told(parts) for (name, server), parts in offered.items()])
+    return _most_first([{"tool": name, "server": server} | _sums(parts) for (name, server), parts in offered.items()])
 
 
 def _not_referred_to(
@@ -95,7 +95,7 @@ def _not_referred_to(
                 "examples": one.examples,
                 "excerpt": excerpt(one.part.text),
             }
-            | _told(brought[key])
+            | _sums(brought[key])
         )
     return _most_first(rows)
 
@@ -120,7 +120,7 @@ def _repeated(sent: Sequence[SentPart], runs: Sequence[ToolRun]) -> list[dict[st
                 "bytes": part.bytes,
                 "excerpt": excerpt(part.text),
             }
-            | _told(found)
+            | _sums(found)
             | {"turns": sum(one.turns for one in found if one.copies_before == 1)}
         )
     return _most_first(rows)

@@ -95,7 +95,7 @@ class Scan:
     def search(self, inode: int) -> ProcessFolder:
         """Return the holder among all processes; the caller of this closes the folder.
 
-        Raises NotFound, and OSError if /proc cannot be read.
+        Raises SocketNotFound, and OSError if /proc cannot be read.
         """
         until = time.thread_time() + SEARCH
         walk = self.walk()
@@ -231,7 +231,7 @@ def _last_number() -> int:
 def _number(pid: int, target: str, until: float) -> int | None:
     """Return the descriptor at which the process holds the socket, the highest numbers tried first.
 
-    Raises OSError if they may not be seen, NotFound when this thread's time is `until`.
+    Raises OSError if they may not be seen, SocketNotFound when this thread's time is `until`.
     """
     folder = f"/proc/{pid}/fd/"
     for count, name in enumerate(reversed(os.listdir(folder))):

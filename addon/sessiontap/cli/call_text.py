@@ -85,7 +85,7 @@ def facts(call: RecordedCall, cost: Cost, scores: Scores = ()) -> str:
         "result": result(row),
         "rules": ", ".join(row["rules"]),
         "flags": ", ".join(record.get("flags") or ()),
-        "scores": ", ".join(map(scores_text.told, scores)),
+        "scores": ", ".join(map(scores_text.of_score, scores)),
         "not read": "; ".join((record.get("llm") or {}).get("problems") or ()),
     }
     return "".join(f"{title:<11}{shown(line(str(text)))}\n" for title, text in lines.items() if text)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from sessiontap.analysis.conversation import AgentConversation, ReadCall, Said
+from sessiontap.analysis.conversation import AgentConversation, ReadCall, ShownPart
 from sessiontap.cli.characters import ellipsis
 from sessiontap.cli.output import line
 from sessiontap.cli.table import cut
@@ -98,16 +98,16 @@ def _failure(call: ReadCall) -> str:
     return _labelled("failed", line(": ".join(filter(None, (how, error.get("type"), error.get("message"))))))
 
 
-def _parts(parts: Sequence[Said], full: bool) -> Iterator[Line]:
+def _parts(parts: Sequence[ShownPart], full: bool) -> Iterator[Line]:
     for kind, some in groupby(parts, key=_row_kind):
         yield from _run(kind, list(some), full)
 
 
-def _row_kind(part: Said) -> str:
+def _row_kind(part: ShownPart) -> str:
     return "context" if part.words == "" else part.kind
 
 
-def _run(kind: str, parts: list[Said], full: bool) -> Iterator[Line]:
+def _run(kind: str, parts: list[ShownPart], full: bool) -> Iterator[Line]:
     """Parts of one kind that stand one behind the other."""
     if kind == "tool_definition":
         names = [part.name or "?" for part in parts]
@@ -122,7 +122,7 @@ def _run(kind: str, parts: list[Said], full: bool) -> Iterator[Line]:
         yield from _part(kind, part, full)
 
 
-def _part(kind: str, part: Said, full: bool) -> Iterator[Line]:
+def _part(kind: str, part: ShownPart, full: bool) -> Iterator[Line]:
     match kind:
         case "reasoning":
             yield from _text("thinking", part, full=full, folds=True, style="dim italic")
@@ -142,7 +142,7 @@ def _part(kind: str, part: Said, full: bool) -> Iterator[Line]:
             yield from _text(kind, part, full=full, style=_FOLDED)
 
 
-def _text(who: str, part: Said, *, full: bool, folds: bool = False, style: str = "") -> Iterator[Line]:
+def _text(who: str, part: ShownPart, *, full: bool, folds: bool = False, style: str = "") -> Iterator[Line]:
     """A text under the name of who said it."""
     if part.text is None or (folds and not full):
         yield _labelled(who, _folded([part])), style
@@ -155,7 +155,7 @@ def _text(who: str, part: Said, *, full: bool, folds: bool = False, style: str =
         yield _labelled("", f"{ellipsis()} {plural(more, 'more line')}: --full shows all"), _FOLDED
 
 
-def _folded(parts: Sequence[Said]) -> str:
+def _folded(parts: Sequence[ShownPart]) -> str:
     """Texts as one line: the beginning of the first, and how much there is."""
     texts = [part.text for part in parts if part.text]
     first = " ".join(texts[0][: LONGEST * 8].split()) if texts else parts[0].name or ""

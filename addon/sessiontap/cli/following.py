@@ -99,7 +99,7 @@ class LiveLine:
 
     def pause(self, seconds: float) -> None:
         """Write it anew and wait. Raises ReaderGone as soon as nobody reads stdout any more."""
-        text = told(list(self._in_flight())) if self._wanted else ""
+        text = in_flight_text(list(self._in_flight())) if self._wanted else ""
         if text:
             room = max(shutil.get_terminal_size().columns - 1, _LEAST_WIDTH)  # in the last column it would wrap
             write(_CLEAR + cut(shown(text), room))
@@ -117,13 +117,13 @@ class LiveLine:
             flush()
 
 
-def told(rows: list[Mapping[str, Any]]) -> str:
+def in_flight_text(rows: list[Mapping[str, Any]]) -> str:
     """`2 in flight: Bot /ask gpt-5 12s, 4.2 KB so far; ...`; empty if there are none."""
     if not rows:
         return ""
-    return line(f"{len(rows)} in flight: {'; '.join(map(_told, rows))}")
+    return line(f"{len(rows)} in flight: {'; '.join(map(_one_in_flight, rows))}")
 
 
-def _told(row: Mapping[str, Any]) -> str:
+def _one_in_flight(row: Mapping[str, Any]) -> str:
     names = (row["session_name"], row["path"], model(row), duration(elapsed(row["time"])))
     return f"{' '.join(filter(None, names))}, {so_far(row)}"

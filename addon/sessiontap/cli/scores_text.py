@@ -44,7 +44,7 @@ def value(given: Any) -> str:
     return f"{given:.4g}" if isinstance(given, float) else str(given)
 
 
-def told(one: Mapping[str, Any]) -> str:
+def of_score(one: Mapping[str, Any]) -> str:
     """A score of `Trace.query_scores`: `helpful 0.8 (missed one file)`; a star, or a note alone."""
     if one["name"] is None:
         return str(one["note"])

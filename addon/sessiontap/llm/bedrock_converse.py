@@ -37,7 +37,7 @@ def asked(request: Request, body: Any) -> Asked:
         tool_results=turn.tool_results,
         results=turn.results,
         message=turn.message,
-        prompt=_said(dig(asks, "system"), "\n"),
+        prompt=_text_of(dig(asks, "system"), "\n"),
         answered=turn.answered,
     )
 
@@ -63,7 +63,7 @@ def _tool_result(part: dict[str, Any], content: ContentReader) -> list[MessagePi
 
 def _said_inside(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
     """A text that is guarded, or has citations."""
-    said = _said([part])
+    said = _text_of([part])
     return content.whole(part, TextPiece(said)) if said is not None else None
 
 
@@ -79,7 +79,7 @@ def _reasoning(part: dict[str, Any], content: ContentReader) -> list[MessagePiec
     return reasoning(told if isinstance(told, dict) else found, content)
 
 
-def _said(content: Any, joint: str = "") -> str | None:
+def _text_of(content: Any, joint: str = "") -> str | None:
     """The text of blocks: plain, guarded, or with citations."""
     if isinstance(content, str):
         return content or None
@@ -92,7 +92,7 @@ def _said(content: Any, joint: str = "") -> str | None:
 
 _LAYOUT = MessageLayout(
     role=lambda message: role if (role := dig(message, "role")) in ("user", "assistant") else None,
-    said=lambda message: _said(dig(message, "content"), "\n"),
+    said=lambda message: _text_of(dig(message, "content"), "\n"),
     results=lambda message: [(text(found, "toolUseId"), None) for found in _blocks(message, "toolResult")],
     calls=lambda message: [(text(use, "toolUseId"), text(use, "name")) for use in _blocks(message, "toolUse")],
 )
@@ -146,7 +146,7 @@ def whole(body: Any) -> Reply:
     uses = [use for block in blocks if isinstance(use := block.get("toolUse"), dict)]
     return Reply(
         response_model=_routed(body),
-        text=_said(blocks),
+        text=_text_of(blocks),
         reasoning="\n".join(one for block in blocks if (one := text(block, *_REASONING_TEXT))) or None,
         tool_calls=tuple(
             ToolCall(name, text(use, "toolUseId"), arguments_of(use.get("input")))

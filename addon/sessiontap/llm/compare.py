@@ -200,13 +200,13 @@ def _known(shape: MessageShape | None, places: list[_Place], continued: list[_Pl
     """The number of messages that two requests of one shape begin with in common, by what they say."""
     number = 0
     for one, other in zip(places, continued, strict=False):
-        if one != other and (shape is None or _said(_message(shape, *one)) != _said(_message(shape, *other))):
+        if one != other and (shape is None or _content(_message(shape, *one)) != _content(_message(shape, *other))):
             break
         number += 1
     return number
 
 
-def _said(message: _Message) -> tuple[str, tuple[str, ...]]:
+def _content(message: _Message) -> tuple[str, tuple[str, ...]]:
     return message.role, message.lines
 
 
@@ -313,7 +313,7 @@ def _leaves(value: Any, name: str, depth: int = 0) -> Iterator[tuple[str, Any]]:
 
 
 def _messages(before: list[_Message], after: list[_Message]) -> Iterator[MessageChange]:
-    old, new = ([_said(one) for one in messages] for messages in (before, after))
+    old, new = ([_content(one) for one in messages] for messages in (before, after))
     is_long = len(old) + len(new) > MANY_MESSAGES
     aligned = opcodes(old, new) if is_long else difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     for tag, i1, i2, j1, j2 in aligned:

@@ -74,10 +74,10 @@ def _offered(asks: Any) -> Iterator[str | None]:
 def _system(instruction: Any) -> str | None:
     if isinstance(instruction, str):
         return instruction or None
-    return _said(list(dicts(instruction, "parts")), "\n")
+    return _text_of(list(dicts(instruction, "parts")), "\n")
 
 
-def _said(parts: list[dict[str, Any]], joint: str = "") -> str | None:
+def _text_of(parts: list[dict[str, Any]], joint: str = "") -> str | None:
     """The text of parts without thoughts."""
     return joint.join(said for part in parts if not part.get("thought") and (said := text(part, "text"))) or None
 
@@ -98,7 +98,7 @@ def _parts(content: Any, camel: str) -> Iterator[Named]:
 
 _LAYOUT = MessageLayout(
     role=_role,
-    said=lambda content: _said(list(dicts(content, "parts")), "\n"),
+    said=lambda content: _text_of(list(dicts(content, "parts")), "\n"),
     results=lambda content: _parts(content, "functionResponse"),
     calls=lambda content: _parts(content, "functionCall"),
 )
@@ -205,7 +205,7 @@ def put_together(chunks: Iterable[tuple[Any, int | None]], complete: bool, probl
             candidate = one if index == 0 and candidate is None else candidate
         parts = list(dicts(candidate, "content", "parts"))
         first_token = end if parts and first_token is None else first_token
-        said.append(_said(parts) or "")
+        said.append(_text_of(parts) or "")
         thought += (text(part, "text") or "" for part in parts if part.get("thought") is True)
         calls += _tool_calls(parts)
         finish = text(candidate, "finishReason") or finish

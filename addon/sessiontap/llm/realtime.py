@@ -50,13 +50,13 @@ def asked(request: Request, body: Any) -> Asked:
         tools_offered=names(map(tool_name, dicts(tools, "tools"))),
         tool_results=names(map(called.get, answered)),
         results=nameless([(call_id, called.get(call_id)) for call_id in answered]),
-        message=next((said for item in reversed(items) if item.get("role") == "user" and (said := _said(item))), None),
+        message=next((it for item in reversed(items) if item.get("role") == "user" and (it := _text_of(item))), None),
         prompt=text(wish, "instructions") or text(session, "instructions"),
         answered=names(reversed(answered)),
     )
 
 
-def _said(item: Any) -> str | None:
+def _text_of(item: Any) -> str | None:
     """An item's text; of what is spoken, the transcript."""
     parts = (text(part, "text") or text(part, "transcript") for part in dicts(item, "content"))
     return "\n".join(part for part in parts if part) or None
@@ -77,7 +77,7 @@ class _SpokenItem:
         self.kind = text(item, "type") or self.kind
         self.name = text(item, "name") or self.name
         self.call_id = text(item, "call_id") or self.call_id
-        if done and (said := _said(item)):
+        if done and (said := _text_of(item)):
             self.said = [said]
         if done and (arguments := text(item, "arguments")):
             self.arguments = [arguments]

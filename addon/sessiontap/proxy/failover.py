@@ -117,7 +117,7 @@ class Attempt:
         """Take in the head of a reply. True: the client gets nothing of it before `refused` was asked."""
         if reply.status_code >= 400 and not self._flow.request.stream and self._use.fail_open:
             return True
-        self.seen(reply)
+        self.note_reply(reply)
         return False
 
     def refused(self, reply: http.Response, body: bytes) -> bool:
@@ -132,7 +132,7 @@ class Attempt:
             self._answered()
         return False
 
-    def seen(self, reply: http.Response) -> None:
+    def note_reply(self, reply: http.Response) -> None:
         """Take in a reply that the client gets, whatever it is."""
         if self._is_judged:
             return

@@ -329,7 +329,7 @@ class Tap:
     def _response_headers(self, context: CallContext, reply: http.Response) -> None:
         context.first_byte = time.perf_counter_ns() - context.started
         if context.attempt is not None:
-            context.attempt.seen(reply)
+            context.attempt.note_reply(reply)
             context.attempt = None
         headers = flows.headers_of(reply)
         with self.faults.guard("response body"):

@@ -65,6 +65,6 @@ class Missing:
         self._tried[score] = tried
         return TargetAnswer("later", reason)
 
-    def found(self, score: str) -> None:
+    def forget(self, score: str) -> None:
         """Forget the tries of a score: the target has what it is of."""
         self._tried.pop(score, None)

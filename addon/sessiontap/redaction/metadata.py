@@ -133,10 +133,10 @@ def caller_of(record: Mapping[str, Any]) -> dict[str, Any]:
 def _cut(values: Mapping[str, Any], place: str) -> dict[str, Any]:
     # A link is without what it does not know.
     gone = {key for key in values if place == "link." and KEPT.get(f"link.{key}") != "keep"}
-    return {key: _kept(value, f"{place}{key}") for key, value in values.items() if key not in gone}
+    return {key: _cut_value(value, f"{place}{key}") for key, value in values.items() if key not in gone}
 
 
-def _kept(value: Any, place: str) -> Any:
+def _cut_value(value: Any, place: str) -> Any:
     match KEPT.get(place, "out"):
         case "out":
             return _nothing(value)

@@ -91,7 +91,7 @@ def retell(passed: Sequence[PassedFrame], grammar: SocketGrammar) -> Retold:
     left, updates = len(acknowledged), 0
     for from_client, value in values:
         if not from_client:
-            before += [_written({"type": grammar.items, "item": _told(item)}) for item in _output(value)]
+            before += [_written({"type": grammar.items, "item": _client_item(item)}) for item in _output(value)]
             continue
         kind = text(value, "type") or ""
         if not value or kind.startswith("input_audio_buffer."):
@@ -129,7 +129,7 @@ def _output(value: dict[str, Any]) -> list[Any]:
     return [] if is_apart or not isinstance(output, list) else output
 
 
-def _told(item: Any) -> dict[str, Any]:
+def _client_item(item: Any) -> dict[str, Any]:
     """Return an item of a reply as a client may make it. Raises CannotGoLive."""
     kind = text(item, "type")
     told = {key: item[key] for key in _ITEM_KEYS if key in item} if isinstance(item, dict) else {}

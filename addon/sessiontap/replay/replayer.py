@@ -228,9 +228,9 @@ class LadderReplayer:
             nearest = found.exchange or _nearest(known, form)
             differs = self._difference(nearest, live, form) if nearest is not None else ()
             return _Outcome(Miss(found.reason, nearest.id if nearest is not None else None, differs), errand=errands)
-        return self._given(found, live, form)
+        return self._outcome(found, live, form)
 
-    def _given(self, found: _Hit, live: LiveRequest, form: CanonicalRequest) -> _Outcome:
+    def _outcome(self, found: _Hit, live: LiveRequest, form: CanonicalRequest) -> _Outcome:
         one = found.exchange
         reply = one.reply()
         if isinstance(reply, Unplayable):

@@ -100,9 +100,9 @@ class RegexLeaf(Leaf):
     __slots__ = ()
 
     def holds(self, known: KnownFacts) -> Captures | None:
-        if id(self) not in known.held:
-            known.held[id(self)] = super().holds(known)
-        return known.held[id(self)]
+        if id(self) not in known.answers:
+            known.answers[id(self)] = super().holds(known)
+        return known.answers[id(self)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +156,10 @@ class AnyOf(_Several):
         return " or ".join(item.expected for item in self.items)
 
     def holds(self, known: KnownFacts) -> Captures | None:
-        if id(self) not in known.held:
+        if id(self) not in known.answers:
             answers = (item.holds(known) for item in self.items)
-            known.held[id(self)] = next((found for found in answers if found is not None), None)
-        return known.held[id(self)]
+            known.answers[id(self)] = next((found for found in answers if found is not None), None)
+        return known.answers[id(self)]
 
     def may(self, known: KnownFacts, hold: bool) -> bool | None:
         if (id(self), hold) not in known.may_hold:

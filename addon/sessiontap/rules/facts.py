@@ -60,7 +60,7 @@ class KnownFacts:
         self.request_known = facts.request is not None or facts.call is not None
 
     @cached_property
-    def held(self) -> dict[int, Mapping[str, str] | None]:
+    def answers(self) -> dict[int, Mapping[str, str] | None]:
         """Identity of a condition that takes time -> its answer, once it was asked."""
         return {}
 

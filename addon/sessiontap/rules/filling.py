@@ -148,25 +148,25 @@ def without_withheld(
         return filled
     secrets = {one.name for one, reason in given if reason}
 
-    def kept(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    def cleared(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in values.items() if prefix + name not in secrets}
 
     return replace(
         filled,
         path=default_path(known) if "session.path" in secrets else filled.path,
         user=None if "user" in secrets else filled.user,
-        properties=kept("properties.", filled.properties),
+        properties=cleared("properties.", filled.properties),
         tags=tuple(tag for tag in filled.tags if f"tags.{tag}" not in secrets),
-        state=kept("state.", filled.state) or None if filled.state is not None else None,
-        headers_set=kept("headers.set.", filled.headers_set),
-        more={name: left for name, value in filled.more.items() if (left := _left(name, value, secrets)) is not None},
+        state=cleared("state.", filled.state) or None if filled.state is not None else None,
+        headers_set=cleared("headers.set.", filled.headers_set),
+        more={name: it for name, value in filled.more.items() if (it := _cleared(name, value, secrets)) is not None},
         set_by={name: label for name, label in filled.set_by.items() if name not in secrets},
         problems=tuple(dict.fromkeys((*filled.problems, *map(str, withheld)))),
         withheld=tuple(dict.fromkeys((*filled.withheld, *withheld))),
     )
 
 
-def _left(name: str, value: Any, secrets: set[str]) -> Any:
+def _cleared(name: str, value: Any, secrets: set[str]) -> Any:
     """Return the value of a set key without the secrets in it; None if nothing is left."""
     if isinstance(value, dict):
         return {key: item for key, item in value.items() if f"{name}.{key}" not in secrets} or None

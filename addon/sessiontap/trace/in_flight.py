@@ -46,7 +46,7 @@ class InFlightQueries(IndexedTrace):
 
                 ended = self._ask(lambda database: recorded(database, (one["id"] for one in told)))
                 labels = self._annotations.labels()
-                left = [labels.seen(one) for one in told if one["id"] not in ended]
+                left = [labels.labelled(one) for one in told if one["id"] not in ended]
                 sessions = {one["session"]["id"] for one in left if one.get("session")}
                 scored = self._ask(lambda database: of_sessions(database, sessions)) if sessions else []
                 known = CallsInFlight(left, time.time_ns(), scored) if left else None

@@ -178,7 +178,7 @@ class IndexedTrace:
     def _read_parts(self, until: float | None) -> Prepare:
         from sessiontap.trace.index.index import read_parts
 
-        return read_parts(self.folder, self._reader_of("a search reads prompts and replies"), until, self._told)
+        return read_parts(self.folder, self._reader_of("a search reads prompts and replies"), until, self._report)
 
     def _reader_of(self, why: str) -> PartsOf:
         if self.parts_of is None:
@@ -188,7 +188,7 @@ class IndexedTrace:
             )
         return self.parts_of
 
-    def _told(self, done: int, total: int) -> None:
+    def _report(self, done: int, total: int) -> None:
         if self.progress is not None:
             self.progress(done, total)
 
@@ -196,5 +196,5 @@ class IndexedTrace:
         if self._index is None:
             from sessiontap.trace.index.index import Index
 
-            self._index = Index(self.folder, self._told, self.cache_bytes)
+            self._index = Index(self.folder, self._report, self.cache_bytes)
         return self._index

@@ -91,7 +91,7 @@ class Labels:
             recorded = recorded.labelled(call, label)
         return recorded
 
-    def seen(self, record: Record) -> Record:
+    def labelled(self, record: Record) -> Record:
         """The record of a call as it is seen: itself if no label is for it, else a copy."""
         session = record.get("session") or {}
         if not self.concern(record["id"], session.get("id")):

@@ -63,7 +63,7 @@ class News:
     @property
     def position(self) -> str:
         """How far it has read."""
-        return _told(self._ends)
+        return _position(self._ends)
 
     def __call__(self) -> Iterator[RecordedCall]:
         for path, listed in self._files().items():
@@ -89,10 +89,10 @@ def _newest(names: Iterable[str]) -> dict[str, str]:
 
 def position_of(files: Mapping[Path, FileStatus]) -> str:
     """The position behind all that is in these segments now. None of them is read for it."""
-    return _told({path: _END if one.closed else one.size for path, one in files.items()})
+    return _position({path: _END if one.closed else one.size for path, one in files.items()})
 
 
-def _told(ends: Mapping[Path, int]) -> str:
+def _position(ends: Mapping[Path, int]) -> str:
     """A position of segments that were read so far."""
     named = {_name(path): end for path, end in ends.items()}
     newest = _newest(named).values()

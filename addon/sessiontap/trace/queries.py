@@ -275,7 +275,7 @@ class TraceQueries(SessionQueries):
         def answer(database: Connection) -> list[Row]:
             return stats(database, by, condition(database, wanted), prices is not None, summed)
 
-        prepare = sum_groups(prices, self._until, self._told) if prices is not None and summed else None
+        prepare = sum_groups(prices, self._until, self._report) if prices is not None and summed else None
         return self._ask(answer, wanted, prices, prepare)
 
     def count_behind(self, position: Mapping[str, Any], since: int | None = None) -> Behind:

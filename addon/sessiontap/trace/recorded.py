@@ -31,7 +31,7 @@ class RecordedCall:
     ) -> None:
         """`decode(side, body)` gives the bytes of a stored body: it knows where deltas find their base."""
         self.recorded = recorded
-        self.record = labels.seen(recorded) if labels else recorded
+        self.record = labels.labelled(recorded) if labels else recorded
         self._decode = decode
         self.caller = caller
         """The caller's map; None if it is unknown."""

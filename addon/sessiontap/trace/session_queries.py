@@ -129,7 +129,7 @@ class SessionQueries(InFlightQueries):
         session = self._address(session)
         parts_of = self._reader_of("turns are made of prompts and replies")
         until = None if wanted is not None else self._until
-        prepare = read_session(self.folder, parts_of, session, self._told, wanted, until)
+        prepare = read_session(self.folder, parts_of, session, self._report, wanted, until)
         return self._ask(answer, prices=prices, prepare=prepare)
 
     def query_brief_turns(self, session: str) -> list[Turn]:
@@ -145,7 +145,7 @@ class SessionQueries(InFlightQueries):
             lambda database: turns(
                 database, records.brief_rows(database, addresses.session_number(database, asked, self.folder))
             ),
-            prepare=read_session(self.folder, parts_of, asked, self._told, until=self._until),
+            prepare=read_session(self.folder, parts_of, asked, self._report, until=self._until),
         )
 
     def read_session(self, session: str) -> BodiesRead:
@@ -159,7 +159,7 @@ class SessionQueries(InFlightQueries):
         parts_of = self._reader_of("turns are made of prompts and replies")
         return self._ask(
             lambda database: bodies_read(database, addresses.session_number(database, asked, self.folder)),
-            prepare=read_session(self.folder, parts_of, asked, self._told, until=self._until),
+            prepare=read_session(self.folder, parts_of, asked, self._report, until=self._until),
         )
 
     def query_billing(self, session: str) -> dict[str, Row]:
@@ -199,7 +199,7 @@ class SessionQueries(InFlightQueries):
         from sessiontap.trace.index.index import read_headings
 
         ids = [row["id"] for row in rows]
-        prepare = read_headings(self.folder, self.headings_of, ids, self._told) if read else None
+        prepare = read_headings(self.folder, self.headings_of, ids, self._report) if read else None
         found = self._ask(lambda database: headings(database, ids), prepare=prepare)
         for row in rows:
             if row["id"] in found:

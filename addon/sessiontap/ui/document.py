@@ -97,7 +97,7 @@ class _Reader:
             found = recorded_parts(call.record, call.request_body.data, call.response_body.data)
         except _ODD:
             found = CallParts([], [])
-        request, reply = (tuple(self._kept(part, call.redact) for part in parts) for parts in found)
+        request, reply = (tuple(self._shared(part, call.redact) for part in parts) for parts in found)
         base = self._turns.get(call.row["parent"] or "")
         first = 0
         if base is not None:
@@ -108,7 +108,7 @@ class _Reader:
         self._turns[call.id] = turn
         return turn
 
-    def _kept(self, part: Part, redact: Callable[[str], str] | None) -> Part:
+    def _shared(self, part: Part, redact: Callable[[str], str] | None) -> Part:
         if redact is not None and part.text is not None:
             part = replace(part, text=redact(part.text))
         return self._parts.setdefault(part, part)

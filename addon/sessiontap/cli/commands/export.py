@@ -222,7 +222,7 @@ class _Calls:
         """The latest session, and its scores."""
 
     @property
-    def gone(self) -> int:
+    def missing(self) -> int:
         """The number of calls that went away, with their segments, since they were looked up."""
         return len(self._places) - self.number
 
@@ -230,7 +230,7 @@ class _Calls:
         from sessiontap.export.exported_call import export_call, with_scores
         from sessiontap.export.leaving import redacted, without_content
 
-        for call in self._log.calls_at(self._told()):
+        for call in self._log.calls_at(self._places_reported()):
             one = export_call(call, self._costs.in_trace, bodies=self._has_bodies)
             if self._scored:
                 one = with_scores(one, self._scores("call", call.id), self._scores_of_session(call.session_id))
@@ -249,7 +249,7 @@ class _Calls:
             self._session_scores = id, self._scores("session", id)
         return self._session_scores[1]
 
-    def _told(self) -> Iterator[Place]:
+    def _places_reported(self) -> Iterator[Place]:
         for done, place in enumerate(self._places):
             self._report(done, len(self._places))
             yield place
@@ -308,9 +308,9 @@ def _tell(log: Trace, calls: _Calls, output: Path | None, wanted: Filters) -> No
         print_notice("the export is empty")
     elif output is not None:
         print_notice(f"{plural(calls.number, 'call')} in {output}")
-    if calls.gone:
+    if gone := calls.missing:
         print_notice(
-            f"{plural(calls.gone, 'call')} went away with {'its' if calls.gone == 1 else 'their'} segment meanwhile"
+            f"{plural(gone, 'call')} went away with {'its' if gone == 1 else 'their'} segment meanwhile"
         )
     lost = gaps.lost(log.notes(wanted.since))
     damaged = gaps.damaged(log.problems)

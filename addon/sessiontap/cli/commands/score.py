@@ -134,7 +134,7 @@ def _show(log: Trace, meant: AnnotationTarget, *, json: bool) -> None:
         return
     write(line(f"{meant.kind} {meant.id}") + "\n")
     for one in found:
-        write(line(f"  {scores_text.told(one)}") + "\n")
+        write(line(f"  {scores_text.of_score(one)}") + "\n")
     if not found:
         print_notice(f"the {meant.kind} has no scores")
 

@@ -81,7 +81,7 @@ def langfuse_content(span: Span) -> Attributes:
     of = span.of
     pair: tuple[Any, Any] = (None, None)
     if isinstance(of, PushedCall):
-        pair = _said(of)
+        pair = _messages(of)
     elif isinstance(of, ObservedTool):
         pair = of.arguments, of.result
     elif isinstance(of, UserTurn):
@@ -213,7 +213,7 @@ def _warning(call: PushedCall) -> str | None:
     return f"cut off: {row['finish_reason']}" if came_to_an_end(row["outcome"], llm) is False else None
 
 
-def _said(call: PushedCall) -> tuple[Any, Any]:
+def _messages(call: PushedCall) -> tuple[Any, Any]:
     """The messages of a request, and the message of its reply, as OpenAI's chat has them: Langfuse draws those."""
     content = content_of(call)
     if content is None:

@@ -46,7 +46,7 @@ class HeliconeScores:
         is_there = reply is None or reply.status not in (404, 500)
         if reply is not None and (not is_there or (reply.status == 200 and _states_error(reply.body))):
             return self._missing.answer(f"{id} {told}", f"{reply.status}: it has no such request")
-        self._missing.found(f"{id} {told}")
+        self._missing.forget(f"{id} {told}")
         return answer
 
 

@@ -41,7 +41,7 @@ class MlflowScores:
         if reply is not None and reply.status == 404 and b"RESOURCE_DOES_NOT_EXIST" in reply.body:
             why = "404: it has no such trace"
             return TargetAnswer("accepted") if score.is_withdrawn else self._missing.answer(score.id, why)
-        self._missing.found(score.id)
+        self._missing.forget(score.id)
         return answer
 
 

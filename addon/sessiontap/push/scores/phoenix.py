@@ -60,7 +60,7 @@ class PhoenixScores:
         answer, reply = self._ask([score])
         if reply is not None and reply.status == 404 and not score.is_withdrawn and _names_it(reply.body):
             return self._missing.answer(score.id, f"404: it has no such {_kind(score)}")
-        self._missing.found(score.id)
+        self._missing.forget(score.id)
         return answer
 
     def _ask(self, scores: Sequence[PushedScore]) -> tuple[TargetAnswer, HttpReply | None]:

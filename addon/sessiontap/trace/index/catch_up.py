@@ -334,7 +334,7 @@ class CatchUp:
         if kind == "call":
             values, cost = told
             if self._labelling.labels:
-                values, recorded = self._labelling.seen(values)
+                values, recorded = self._labelling.labelled(values)
                 if recorded is not None:
                     batch.recorded.append((len(batch.rows), recorded))
             session, caller = values[3], values[4]

@@ -84,7 +84,7 @@ class Labelling:
         _ = self.labels
         self._is_stale = True
 
-    def seen(self, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], Stored | None]:
+    def labelled(self, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], Stored | None]:
         """The values of a call (`rows.CallValues`) as labels have them, and what was recorded if they differ."""
         plain, texts, jsons, session, caller = values
         if not self.labels.concern(plain[_ID], session):

@@ -82,16 +82,16 @@ def answered(behind: Sequence[Part], reply: Sequence[Part]) -> int:
 
     Clients leave reasoning out or in, and write texts with other blanks.
     """
-    left = {_said(part) for part in reply}
+    left = {_words(part) for part in reply}
     if not left:
         return 0
     for at, part in enumerate(behind):
-        if part.role != "assistant" or (part.kind != "reasoning" and _said(part) not in left):
+        if part.role != "assistant" or (part.kind != "reasoning" and _words(part) not in left):
             return at
     return len(behind)
 
 
-def _said(part: Part) -> tuple[str, str]:
+def _words(part: Part) -> tuple[str, str]:
     """The words by which a part of a reply is known in the next request."""
     if part.kind == "tool_call":
         return part.kind, part.id or f"{part.name}\0{''.join((part.text or '').split())}"

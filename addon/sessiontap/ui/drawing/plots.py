@@ -125,20 +125,20 @@ def steps_plot(rows: Sequence[Mapping[str, Any]], key: str) -> Markup:
     ordered = sorted(known, key=lambda row: row["step"])
     is_rate = key == "error_rate"
     found = [
-        PlotColumn([row[key]], str(row["step"]), f"step {row['step']}: {_said(row[key], is_rate)}") for row in ordered
+        PlotColumn([row[key]], str(row["step"]), f"step {row['step']}: {_mark(row[key], is_rate)}") for row in ordered
     ]
     plot = Plot(
         name=key,
         title="Error rate by step" if is_rate else "Duration by step, half of the calls are quicker",
         text=f"{units.plural(len(ordered), 'step')}. The table below has the numbers.",
-        unit=lambda value: _said(value, is_rate),
+        unit=lambda value: _mark(value, is_rate),
         top=0.01 if is_rate else None,
         colours=["failed"] if is_rate else ["c0"],
     )
     return columns(plot, found)
 
 
-def _said(value: float, is_rate: bool) -> str:
+def _mark(value: float, is_rate: bool) -> str:
     return f"{value * 100:g}%" if is_rate else units.duration(value)
 
 

@@ -65,14 +65,14 @@ def strip(found: Mapping[str, Any]) -> Markup:
         *shapes,
         class_="strip",
         role="img",
-        aria_label=f"The whole session: {_said(found)}",
+        aria_label=f"The whole session: {_description(found)}",
         viewBox=f"0 0 {WIDTH:.0f} {number(height)}",
         preserveAspectRatio="none",
         height=height,
     )
 
 
-def _said(found: Mapping[str, Any]) -> str:
+def _description(found: Mapping[str, Any]) -> str:
     names = [
         f"{units.plural(one['calls'], 'call')} in {units.duration(one['seconds'])}" for one in found["lanes"]
     ]

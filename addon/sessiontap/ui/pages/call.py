@@ -107,14 +107,14 @@ def _around(reading: Reading, call: RecordedCall) -> dict[str, Any]:
     if at is None:
         return around
 
-    def told(row: Mapping[str, Any]) -> dict[str, Any]:
+    def neighbour(row: Mapping[str, Any]) -> dict[str, Any]:
         return {name: row[name] for name in ("id", "step", "kind", "subagent")}
 
     parent = call.record.get("parent")
-    around["parent"] = next((told(row) for row in links if row["id"] == parent), None)
-    around["children"] = [told(row) for row in links if row["parent"] == call.id][:MOST_AROUND]
-    around["previous"] = told(links[at - 1]) if at else None
-    around["next"] = told(links[at + 1]) if at + 1 < len(links) else None
+    around["parent"] = next((neighbour(row) for row in links if row["id"] == parent), None)
+    around["children"] = [neighbour(row) for row in links if row["parent"] == call.id][:MOST_AROUND]
+    around["previous"] = neighbour(links[at - 1]) if at else None
+    around["next"] = neighbour(links[at + 1]) if at + 1 < len(links) else None
     around["diff"] = (around["parent"] or around["previous"] or {}).get("id")
     return around
 
@@ -219,9 +219,9 @@ def _text(call: RecordedCall, side: str, start: int) -> dict[str, Any] | None:
         text = body.decode()
     except UnicodeDecodeError:
         return None
-    told = text[start : start + MOST_TEXT]
+    shown = text[start : start + MOST_TEXT]
     more = start + MOST_TEXT if start + MOST_TEXT < len(text) else None
-    return {"text": told, "from": start, "next": more, "characters": len(text)}
+    return {"text": shown, "from": start, "next": more, "characters": len(text)}
 
 
 def _curl(call: RecordedCall) -> dict[str, Any]:

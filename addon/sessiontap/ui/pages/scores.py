@@ -65,12 +65,12 @@ class ScoresOf(Struct, forbid_unknown_fields=True):
 
 def of_session(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The scores and the note of a session."""
-    return _told(reading, "session", _id(reading, "session", parameters["session"]))
+    return _scores_of(reading, "session", _id(reading, "session", parameters["session"]))
 
 
 def of_call(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The scores and the note of a call."""
-    return _told(reading, "call", _id(reading, "call", parameters["call"]))
+    return _scores_of(reading, "call", _id(reading, "call", parameters["call"]))
 
 
 def names(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def _written(record: Mapping[str, Any]) -> dict[str, Any]:
     return {key: record.get(key) for key in keys} | {"time": iso(record["time"])}
 
 
-def _told(reading: Reading, kind: Kind, id: str) -> dict[str, Any]:
+def _scores_of(reading: Reading, kind: Kind, id: str) -> dict[str, Any]:
     return {kind: id, "scores": reading.trace.query_scores(kind, id)}
 
 
