@@ -184,7 +184,7 @@ def limit_option(default: int) -> Callable[[Function], Function]:
         cls=NumberOption,
         type=click.IntRange(min=0),
         default=default,
-        help="Show N at most, 0 for all.",
+        help="Show at most N, 0 for all.",
     )
 
 

@@ -73,7 +73,7 @@ FORMATS = {
         ExportFormat("flow", "mitmproxy's flow file, for mitmweb -r", "sessiontap.proxy.flow_file", is_text=False),
         ExportFormat(
             "parquet",
-            "Apache Parquet, a row a call, for engines of SQL; into a folder by day and host",
+            "Apache Parquet, a row a call, for SQL engines; into a folder by day and host",
             "sessiontap.parquet.calls_file",
             is_text=False,
             has_bodies=False,

@@ -89,7 +89,7 @@ _ALL: tuple[Target, ...] = (
     ),
     Target(
         "parquet",
-        "Parquet files, in a folder or an object store, for engines of SQL",
+        "Parquet files, in a folder or an object store, for SQL engines",
         "sessiontap.push.targets.parquet",
         has_turns=False,
         is_folder=True,

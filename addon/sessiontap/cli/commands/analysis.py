@@ -100,7 +100,8 @@ def context(
 def cache(session: str, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
     """Show where the provider's cache was hit, where it was not, and why.
 
-    The reason is found by comparing the requests. EXTRA is what the tokens cost beyond reading them.
+    The reason is found by comparing the requests. EXTRA is what the lost tokens cost more than
+    reading them from the cache would have.
     """
     from sessiontap.analysis.cache import cache
     from sessiontap.cli import cache_table, listing

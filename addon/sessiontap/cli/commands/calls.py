@@ -55,7 +55,7 @@ CALL_ORDERS = ("time", "duration", "first_token", "tokens", "cost")
     "--sort",
     metavar="KEY",
     type=click.Choice(CALL_ORDERS),
-    help=f"Sort by {', '.join(CALL_ORDERS)}, the most first; newest first if it is not given.",
+    help=f"Sort by {', '.join(CALL_ORDERS)}, the most first [default: newest first].",
 )
 @limit_option(50)
 @rules_option

@@ -17,7 +17,7 @@ from sessiontap.cli.output import write, write_json
     context_settings={"allow_interspersed_args": False},
 )
 @click.argument(
-    "command", metavar="[-- CMD...]", nargs=-1, type=click.Path(), help="A program to run and to tell all of."
+    "command", metavar="[-- CMD...]", nargs=-1, type=click.Path(), help="A program to run, and to report on."
 )
 @click.option("--force", is_flag=True, help="With CMD, as `exec --force`.")
 @rules_option
@@ -36,7 +36,7 @@ def doctor(
 
     It tells what is wrong with the proxy, the rules, the log or the CA, and what passed unrecorded.
 
-    With CMD, run it as `exec` does, and say all that was not recorded of it. Exit status 1 says that something is
+    With CMD, run it as `exec` does, and list all that was not recorded of it. Exit status 1 says that something is
     wrong; with CMD it is the program's.
     """
     from sessiontap.cli import checks

@@ -34,7 +34,7 @@ _IN_CONTAINER = "/etc/sessiontap"
     default="bash",
     help="The syntax to write: bash (every POSIX shell), fish, pwsh or docker.",
 )
-@click.option("--undo", is_flag=True, help="Print the commands that set back what was set before.")
+@click.option("--undo", is_flag=True, help="Print the commands that restore what was set before.")
 @json_option
 def env(shell: str, undo: bool, json: bool) -> None:
     """Print the variables that take programs through the proxy.

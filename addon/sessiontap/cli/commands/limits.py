@@ -20,7 +20,7 @@ def limits(lift: str | None, json: bool, trace: Path | None) -> None:
     """List the limits that refuse calls, or lift one.
 
     A limit that is lifted counts from 0 in its scope: it lets as much through once more. To lift it for good, change
-    it in the rules. Asked are the proxies that run and write to the trace.
+    it in the rules. The running proxies that write to the trace folder are asked.
     """
     from sessiontap.cli import in_flight, local_proxies
     from sessiontap.proxy import own_address

@@ -57,7 +57,7 @@ class Targets(Group):
 def push() -> None:
     """Send recorded calls to other readers of sessions.
 
-    Each target goes on where it stopped, and a call that is sent again is no second one. Credentials come from the
+    Each target goes on where it stopped, and a call that is sent twice is there once. Credentials come from the
     environment or from a private file. docs/push.md tells of each target.
     """
 

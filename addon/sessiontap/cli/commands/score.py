@@ -62,7 +62,8 @@ def score(
 ) -> None:
     """Score a session or a call, star it, or write a note.
 
-    A later score of the same name stands for the earlier one. With nothing but a name, its scores are shown.
+    A later score of the same name replaces the earlier one. With nothing but a session or call, its
+    scores are shown.
     """
     from sessiontap.cli import annotating
     from sessiontap.trace.annotations import STAR

@@ -63,14 +63,14 @@ class _SessionOrder(click.Choice[str]):
     "--sort",
     metavar="KEY",
     type=_SessionOrder(SESSION_ORDERS),
-    help=f"Sort by {', '.join(SESSION_ORDERS)}, score:NAME; newest first if it is not given.",
+    help=f"Sort by {', '.join(SESSION_ORDERS)}, score:NAME [default: newest first].",
 )
 @limit_option(50)
 @rules_option
 @json_option
 @trace_option
 def ls(wanted: Filters, sort: str | None, limit: int, rules: Path | None, json: bool, trace: Path | None) -> None:
-    """List sessions, newest first. A filter keeps those in which one call fits all of it."""
+    """List sessions, newest first. With filters: those in which one call fits all of them."""
     from sessiontap.cli import gaps, left_out, listing, scores_text
     from sessiontap.cli.call_costs import Costs
 
@@ -200,7 +200,7 @@ def _converse(said: list[AgentConversation], full: bool) -> None:
     "--sort",
     metavar="KEY",
     type=click.Choice(STATISTICS_ORDERS),
-    help=f"Sort by {', '.join(STATISTICS_ORDERS)}; most calls first if it is not given, steps in their order.",
+    help=f"Sort by {', '.join(STATISTICS_ORDERS)} [default: most calls first, steps in their order].",
 )
 @limit_option(50)
 @rules_option

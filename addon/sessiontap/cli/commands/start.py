@@ -197,7 +197,7 @@ def _settings(given: Mapping[str, Path | None], arguments: Sequence[str]) -> Ite
 def demo() -> None:
     """Try it without keys or network.
 
-    A small LLM server of this machine answers two unmodified programs, and their sessions are shown.
+    A small LLM server on this machine answers two unmodified programs, and their sessions are shown.
     """
     from sessiontap.demo.run_demo import run_demo
 
