@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from sessiontap.prices import Rates, RememberedCosts, cost_of
-from sessiontap.prices.catalogue import find
+from sessiontap.prices.catalogue import DAY, MINUTE, find
+from sessiontap.prices.tariff import Tariff
 
 USAGE = {"input": 1000, "output": 100, "cache_read": 200, "cache_write": None, "reasoning": 10}
 LLM = {
@@ -68,3 +70,55 @@ def test_a_model_is_looked_for_once() -> None:
     assert len(set(costs)) == 3
     assert None not in costs
     assert asked == ["gpt-4o-mini"]
+
+
+TARIFFS = {
+    "of one step": Tariff(((-1, Rates(Decimal("2.5"), Decimal(10), Decimal("1.25"), Decimal("3.75"))),)),
+    "by the size of the input": Tariff(
+        (
+            (-1, Rates(Decimal("1.25"), Decimal(10), Decimal("0.125"))),
+            (200_000, Rates(Decimal("2.5"), Decimal(15), Decimal("0.25"))),
+        )
+    ),
+    "of long fractions": Tariff(((-1, Rates(Decimal("0.1234567"), Decimal("0.7"), Decimal("0.0309"), Decimal(3))),)),
+    "with reasoning apart": Tariff(((-1, Rates(Decimal("0.7"), Decimal(2), Decimal(0), reasoning=Decimal("8.4"))),)),
+    "with a fee for each call": Tariff(((-1, Rates(Decimal(1), Decimal(1), call=Decimal("0.005"))),)),
+    "of calls alone": Tariff(((-1, Rates(None, None, call=Decimal("0.0123"))),)),
+    "without a price of what a cache takes": Tariff(((-1, Rates(Decimal("0.3"), Decimal("0.9"))),)),
+}
+
+
+@pytest.mark.parametrize("tariff", TARIFFS.values(), ids=TARIFFS)
+def test_a_cost_is_the_nearest_float_whatever_the_tokens(tariff: Tariff) -> None:
+    chance = random.Random(7)
+    remembered = RememberedCosts(rates_of, lambda *_: tariff)
+    for _ in range(2_000):
+        given, made = chance.randrange(400_000), chance.randrange(40_000)
+        usage = {"input": given, "output": made}
+        for name, most in (("cache_read", given), ("cache_write", given), ("reasoning", made)):
+            usage[name] = chance.choice((0, None, chance.randrange(most + 2)))
+        call = CALL | {"llm": LLM | {"usage": usage}}
+        assert remembered.of(call) == cost_of(call, rates_of, lambda *_: tariff)
+
+
+@pytest.mark.parametrize(("by_the_hour", "costs"), [(False, {1.0}), (True, {1.0, 2.0})], ids=["by day", "by the hour"])
+def test_a_tariff_is_looked_for_as_often_as_it_may_change(by_the_hour: bool, costs: set[float]) -> None:
+    def by_minute(*question: Any) -> Tariff:
+        rate = Decimal(2 if question[2] // MINUTE % 2 else 1)
+        return Tariff(((-1, Rates(rate, rate)),), by_the_hour)
+
+    remembered = RememberedCosts(rates_of, by_minute)
+    usage = {"input": 1_000_000, "output": 0}
+    noon = 20_000 * DAY + 720 * MINUTE
+    calls = [CALL | {"time": noon + n * MINUTE, "llm": LLM | {"usage": usage}} for n in range(4)]
+    assert {remembered.of(call).usd for call in calls} == costs
+
+
+def test_the_tariff_of_another_day_is_another() -> None:
+    def by_day(*question: Any) -> Tariff:
+        rate = Decimal(question[2] // DAY)
+        return Tariff(((-1, Rates(rate, rate)),))
+
+    remembered = RememberedCosts(rates_of, by_day)
+    calls = [CALL | {"time": day * DAY, "llm": LLM | {"usage": {"input": 1_000_000, "output": 0}}} for day in (1, 2, 1)]
+    assert [remembered.of(call).usd for call in calls] == [1.0, 2.0, 1.0]

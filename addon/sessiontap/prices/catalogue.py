@@ -164,12 +164,12 @@ def _tariff(listed: ListedModel, time: int, variant: tuple[str, str] | None) -> 
     prices = listed.model.get_prices(moment, context)
     if not any(getattr(prices, key) is not None for key in ("input_mtok", "output_mtok")):
         return "genai-prices has no price per token"
-    return _steps(prices, listed.list in ONE_RATE_FOR_ALL)
+    return Tariff(_steps(prices, listed.list in ONE_RATE_FOR_ALL), listed.by_the_hour)
 
 
-def _steps(prices: ModelPrice, one_rate_for_all: bool) -> Tariff:
+def _steps(prices: ModelPrice, one_rate_for_all: bool) -> tuple[tuple[int, Rates], ...]:
     starts = {tier.start for key in UNITS.values() for tier in getattr(getattr(prices, key), "tiers", ())}
-    return Tariff(tuple((start, _rates(prices, start, one_rate_for_all)) for start in sorted({-1, *starts})))
+    return tuple((start, _rates(prices, start, one_rate_for_all)) for start in sorted({-1, *starts}))
 
 
 def _rates(prices: ModelPrice, start: int, one_rate_for_all: bool) -> Rates:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sessiontap.prices import catalogue, uncharged
-from sessiontap.prices.tariff import NOTHING, Parts, Rates, Tariff, Unknown, input_tokens, parts_of
+from sessiontap.prices.tariff import NOTHING, Parts, Rates, Tariff, Unknown, input_tokens, parts_of, plain_cost
 
 Source = Literal["reported", "free", "not charged", "no model call", "rules", "local", "genai-prices"]
 
@@ -325,27 +325,56 @@ class RememberedCosts:
 
     def __init__(self, rates_of: RatesOf, tariff_of: TariffOf) -> None:
         self._rates_of, self._tariff_of = rates_of, tariff_of
-        self._known: dict[tuple[Any, ...], Terms] = {}
+        self._known: dict[tuple[Any, ...], _LikeCalls] = {}
 
     def of(self, call: Mapping[str, Any]) -> Cost:
         """Return the cost of the call of this record. Never raises."""
         llm = call.get("llm") or {}
         asked = llm.get
-        usage, billed = asked("usage"), asked("billed") or {}
-        if not usage or asked("cost_reported") is not None or billed.get("tools"):
+        usage, billed = asked("usage"), asked("billed")
+        if not usage or billed or asked("cost_reported") is not None:
             return cost_of(call, self._rates_of, self._tariff_of)
-        operation = asked("operation")
         facts = (
-            asked("provider"), asked("response_model"), asked("request_model"), operation, asked("family"),
-            billed.get("subscription"), call.get("host"), call.get("route"), call.get("outcome"),
+            asked("provider"), asked("response_model"), asked("request_model"), asked("operation"), asked("family"),
+            asked("service_tier"), call.get("host"), call.get("route"), call.get("outcome"),
             (call.get("request") or {}).get("method"), (call.get("response") or {}).get("status"),
         )  # fmt: skip
         try:
-            terms = self._known.get(facts)
-            if terms is None:
+            like = self._known.get(facts)
+            if like is None:
                 if len(self._known) >= _MOST_TERMS:
                     self._known.clear()
-                terms = self._known[facts] = terms_of(call, llm, self._rates_of)
-            return terms if isinstance(terms, Cost) else priced(terms, call, llm, self._tariff_of)
+                like = self._known[facts] = _LikeCalls(terms_of(call, llm, self._rates_of))
+            if isinstance(like.terms, Cost):
+                return like.terms
+            day = int(call.get("time") or 0) // catalogue.DAY
+            if day != like.day or like.tariff is None:
+                like.learn(day, call, llm, self._tariff_of)
+            plain = plain_cost(usage, like.tariff) if like.tariff is not None else None
+            if plain is None:
+                return priced(like.terms, call, llm, self._tariff_of)
+            return Cost(plain[0], like.source, parts=plain[1])
         except Unknown as why:
             return Cost(None, reason=str(why))
+
+
+class _LikeCalls:
+    """The terms that calls have in common, and the tariff of those of a day."""
+
+    __slots__ = ("day", "source", "tariff", "terms")
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
+        self.day: int | None = None
+        self.tariff: Tariff | None = None
+        """None if it is not known, or holds for less than a day."""
+        self.source: Source = "rules" if isinstance(terms, Rates) else "genai-prices"
+
+    def learn(self, day: int, call: Mapping[str, Any], llm: Mapping[str, Any], tariff_of: TariffOf) -> None:
+        """Find the tariff of a day. Raises `Unknown`."""
+        self.day, self.tariff = day, None
+        if isinstance(self.terms, Rates):
+            self.tariff = Tariff(((-1, self.terms),))
+        elif not isinstance(self.terms, Cost):
+            found = _listed(call, llm, self.terms, tariff_of)
+            self.tariff = None if found.by_the_hour else found

@@ -6,9 +6,11 @@ includes reasoning. Each token is paid for once: a part that has a rate of its o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 MILLION = 1_000_000
@@ -81,12 +83,47 @@ NOTHING = Rates(**dict.fromkeys(Rates.__slots__, _ZERO))
 """The rates of what costs nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+class WholeRates(NamedTuple):
+    """`Rates` of plain tokens in whole numbers, of which `unit` are a US dollar.
+
+    The quotient of two whole numbers is the nearest float: the one that decimal fractions come to, in a fifth of the
+    time.
+    """
+
+    unit: int
+    input: int | None
+    cache_read: int | None
+    cache_write: int | None
+    output: int | None
+    reasoning: int | None
+    call: int
+
+
+def _whole(rates: Rates) -> WholeRates:
+    known = (rates.input, rates.cache_read, rates.cache_write, rates.output, rates.reasoning)
+    of_tokens = [None if rate is None else rate.as_integer_ratio() for rate in known]
+    of_call = (rates.call * MILLION).as_integer_ratio()
+    unit = math.lcm(of_call[1], *(ratio[1] for ratio in of_tokens if ratio is not None))
+    input, cache_read, cache_write, output, reasoning = (
+        None if ratio is None else ratio[0] * (unit // ratio[1]) for ratio in of_tokens
+    )
+    call = of_call[0] * (unit // of_call[1])
+    return WholeRates(unit * MILLION, input, cache_read, cache_write, output, reasoning, call)
+
+
+@dataclass(frozen=True)
 class Tariff:
     """Rates by the size of the whole input: a call pays the last of them whose start its input exceeds, for all."""
 
     steps: tuple[tuple[int, Rates], ...]
     """From the smallest start, which is -1."""
+    by_the_hour: bool = False
+    """They hold for a minute, else for a day (UTC)."""
+
+    @cached_property
+    def whole(self) -> tuple[tuple[int, WholeRates], ...]:
+        """`steps` in whole numbers, from the largest start."""
+        return tuple((start, _whole(rates)) for start, rates in reversed(self.steps))
 
     def at(self, tokens: int) -> Rates:
         """The rates of a call with so many input tokens."""
@@ -101,18 +138,28 @@ def input_tokens(usage: Mapping[str, Any], billed: Mapping[str, Any]) -> int:
     return int(given)
 
 
-def _plain_parts(usage: Mapping[str, Any], given: int, made: int, rates: Rates) -> dict[Paid, Decimal]:
-    """`parts_of` a call whose bill counts nothing apart, which is nearly any."""
-    read, written = usage.get("cache_read") or 0, usage.get("cache_write") or 0
-    thought = (usage.get("reasoning") or 0) if rates.reasoning is not None else 0
-    paid: tuple[tuple[Paid, int, Decimal | None, str], ...] = (
-        ("input", given - read - written, rates.input, "input tokens"),
-        ("cache_read", read, rates.cache_read, "tokens read from a cache"),
-        ("cache_write", written, rates.cache_write, "tokens written to a cache"),
-        ("output", made - thought, rates.output, "output tokens"),
-        ("output", thought, rates.reasoning, "reasoning"),
+def plain_cost(usage: Mapping[str, Any], tariff: Tariff) -> tuple[float, Parts] | None:
+    """US dollars for the `usage` of a call whose bill counts nothing apart, and their parts, as `parts_of` has them.
+
+    None if something is not known, or does not fit: `parts_of` says what.
+    """
+    given, made = usage.get("input"), usage.get("output")
+    if given is None or made is None:
+        return None
+    unit, input, cache_read, cache_write, output, reasoning, call = next(
+        rates for start, rates in tariff.whole if given > start
     )
-    return _priced(paid, rates)
+    read, written = usage.get("cache_read") or 0, usage.get("cache_write") or 0
+    thought = (usage.get("reasoning") or 0) if reasoning is not None else 0
+    fresh, said = given - read - written, made - thought
+    if fresh < 0 or said < 0 or (read and cache_read is None) or (written and cache_write is None):
+        return None
+    if (fresh and input is None) or (said and output is None):
+        return None
+    for_fresh, for_read, for_written = fresh * (input or 0), read * (cache_read or 0), written * (cache_write or 0)
+    for_output = said * (output or 0) + thought * (reasoning or 0)
+    usd = (for_fresh + for_read + for_written + for_output + call) / unit
+    return usd, Parts(for_fresh / unit, for_read / unit, for_written / unit, for_output / unit, call / unit)
 
 
 def _priced(paid: Iterable[tuple[Paid, int, Decimal | None, str]], rates: Rates) -> dict[Paid, Decimal]:
@@ -140,8 +187,6 @@ def parts_of(
         if operation not in WITHOUT_OUTPUT:
             raise Unknown("the output tokens were not reported")
         made = 0
-    if not billed:
-        return _plain_parts(usage, given, made, rates)
     whole_bill = "input" in billed
     read = 0 if whole_bill else usage.get("cache_read") or 0
     written = 0 if whole_bill else usage.get("cache_write") or 0
