@@ -33,6 +33,8 @@ def is_errand(call: Mapping[str, Any]) -> bool:
     count is, and so is a reply of one token that stands beside the conversation."""
     llm: Mapping[str, Any] = call.get("llm") or {}
     operation, agent = llm.get("operation"), call.get("agent")
+    if agent is None and operation != "other":
+        return False
     if operation == "count_tokens":
         return agent is not None
     beside = agent is not None and (call.get("link") or {}).get("kind") == "auxiliary"

@@ -123,8 +123,8 @@ def body_size(message: Record) -> int | None:
     """Bytes of a body as it went by; a message without one has none, a message that never came is unknown."""
     if not message:
         return None
-    stored = part(message, "body")
-    size: int | None = stored.get("total", stored.get("size", 0))
+    stored = message.get("body")
+    size: int | None = stored.get("total", stored.get("size", 0)) if stored else 0
     return size
 
 

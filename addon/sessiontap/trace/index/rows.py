@@ -36,7 +36,8 @@ PLAIN = (
     "conversation", "parent", "errand", "main", "well",
 )  # fmt: skip
 """Columns that hold a value itself."""
-COLUMNS = ("session", "caller", "segment", "offset", *PLAIN, *TEXTS, *JSONS)
+_STRING_COLUMNS = (*TEXTS, *JSONS)
+COLUMNS = ("session", "caller", "segment", "offset", *PLAIN, *_STRING_COLUMNS)
 STRINGS = slice(COLUMNS.index(TEXTS[0]), len(COLUMNS))
 """The place in `COLUMNS` of those of `TEXTS` and `JSONS`."""
 COST_COLUMNS = tuple(f"usd_{name}" for name in COST_PARTS)
@@ -105,7 +106,7 @@ def values_of(call: dict[str, Any]) -> CallValues:
         body_size(request), body_size(response), get("id"), pack_id(get("conversation")), pack_id(get("parent")),
         errand, main, well,
     )  # fmt: skip
-    jsons = tuple([json_of(value) for value in structures])
+    jsons = tuple([_encode(value).decode() if value else None for value in structures])  # `json_of`
     return CallValues(plain, texts, jsons, session_of("id"), get("caller"))
 
 
@@ -114,8 +115,7 @@ def row_of(
 ) -> tuple[Any, ...]:
     """The values of `COLUMNS`; `session` and `caller` are numbers."""
     plain, texts, jsons, *_ = values
-    together = strings.together
-    return session, caller, segment, offset, *plain, *together(TEXTS, texts), *together(JSONS, jsons)
+    return session, caller, segment, offset, *plain, *strings.of_call(texts, jsons)
 
 
 def call_of(
@@ -190,7 +190,7 @@ class Strings:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
         self._numbers: dict[str, dict[str, int]] = defaultdict(dict)
-        self._together: dict[tuple[str | None, ...], list[int | None]] = {}
+        self._calls: dict[tuple[tuple[str | None, ...], ...], tuple[int | None, ...]] = {}
         self._texts: dict[int, str] = {}
         self._sessions: dict[str, int] = {}
 
@@ -198,21 +198,21 @@ class Strings:
         """After a transaction that was taken back."""
         for known in self._numbers.values():
             known.clear()
-        self._together.clear()
+        self._calls.clear()
         self._texts.clear()
         self._sessions.clear()
 
-    def together(self, columns: tuple[str, ...], texts: tuple[str | None, ...]) -> list[int | None]:
-        """The numbers of a call's texts in these columns: most calls have them all in common with another."""
-        known = self._together.get(texts)
+    def of_call(self, texts: tuple[str | None, ...], jsons: tuple[str | None, ...]) -> tuple[int | None, ...]:
+        """The numbers of a call's `TEXTS` and `JSONS`: most calls have them all in common with another."""
+        known = self._calls.get((texts, jsons))
         if known is None:
-            known = [
+            known = tuple(
                 None if text is None else self.number(column, text)
-                for text, column in zip(texts, columns, strict=True)
-            ]
-            if len(self._together) >= _MANY_TOGETHER:
-                self._together.clear()
-            self._together[texts] = known
+                for column, text in zip(_STRING_COLUMNS, (*texts, *jsons), strict=True)
+            )
+            if len(self._calls) >= _MANY_TOGETHER:
+                self._calls.clear()
+            self._calls[texts, jsons] = known
         return known
 
     def number(self, column: str, text: Any) -> int:
@@ -274,7 +274,8 @@ def process_numbers(database: sqlite3.Connection, strings: Strings, caller: int)
 
 
 def _number(database: sqlite3.Connection, table: str, column: str, text: str) -> int:
-    found = database.execute(f"SELECT n FROM {table} WHERE {column} = ?", (text,)).fetchone()
+    insert = f"INSERT INTO {table}({column}) VALUES (?) ON CONFLICT DO NOTHING RETURNING n"
+    found = database.execute(insert, (text,)).fetchone()
     if found is None:
-        found = database.execute(f"INSERT INTO {table}({column}) VALUES (?) RETURNING n", (text,)).fetchone()
+        found = database.execute(f"SELECT n FROM {table} WHERE {column} = ?", (text,)).fetchone()
     return int(found[0])
