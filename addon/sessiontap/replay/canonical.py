@@ -111,6 +111,10 @@ class CanonicalRequest:
             kinds.add("ids")
         return sorted(kinds)
 
+    def names_any(self, ids: frozenset[str]) -> bool:
+        """Return True if a tool call in the history, or a result, has one of these ids."""
+        return any(event.id in ids for one in self.messages for event in one.events)
+
     def tool_chain(self, known_ids: frozenset[str] = frozenset()) -> bytes | None:
         """Stand for the calls of tools in the history and their results, in order; None if there are none.
 

@@ -6,7 +6,8 @@ earlier answers gave:
 
 1. an id of an earlier reply that the request names;
 2. its history, which begins with that of an earlier request and goes on with the reply to it;
-3. the ids of tool calls that an earlier answer gave, in the history or before a result;
+3. the ids of tool calls that an earlier answer gave, in the history or before a result, unless several lanes were
+   given the same: some servers count them anew in each reply (`call_0`);
 4. the WebSocket that it came on.
 
 If none is known, the request opens a lane. Which one, its process tells, then its prompt and first message. Pids are
@@ -44,6 +45,8 @@ class Lanes:
 
     def __init__(self, recording: Sequence[Exchange], forms: Canonicalizer) -> None:
         self._forms = forms
+        self.tool_call_ids = _of_one_lane(recording)
+        """The ids of tool calls that the replies of one lane alone gave."""
         self._words: dict[str, frozenset[str]] = {}
         self._spoken: dict[str, bytes | None] = {}
         known = {one.id for one in recording}
@@ -70,7 +73,7 @@ class Lanes:
         process."""
         if exchange.response_id:
             self._by_response[exchange.response_id] = exchange
-        for id in exchange.tool_call_ids:
+        for id in self.tool_call_ids.intersection(exchange.tool_call_ids):
             self._by_tool_call[id] = exchange
         if form.messages:
             self._by_history[form.prefixes()[-1]].append((exchange, live.caller))
@@ -112,11 +115,12 @@ class Lanes:
         said = form.messages[at]
         called = {event.id for event in said.events if event.kind == "call"}
 
-        def score(one: tuple[Exchange, str | None]) -> tuple[bool, bool, bool, int]:
+        def score(one: tuple[Exchange, str | None]) -> tuple[bool, bool, bool, bool, int]:
             exchange, caller = one
             return (
                 not called.isdisjoint(exchange.tool_call_ids),
                 said.spoken is not None and said.spoken == self._spoken_by(exchange),
+                _is_set_as(exchange, form),
                 caller is not None and caller == live.caller,
                 exchange.number,
             )
@@ -124,24 +128,31 @@ class Lanes:
         return max(found, key=score)[0]
 
     def preferred(self, candidates: Iterable[Exchange], live: LiveRequest, form: CanonicalRequest) -> Exchange:
-        """Return the one of several recorded calls that answers: of the lane that the request goes on with, of its
-        process, with most of the same values in what does not count, the earliest."""
+        """Return the one of several recorded calls that answers: of the lane that the request goes on with, with its
+        prompts and tools, of its process, with most of the same values in what does not count, the earliest."""
         found = list(candidates)
         if len(found) == 1:
             return found[0]
         continued = self.continued(live, form)
         lane = continued.conversation if continued is not None else None
 
-        def score(one: Exchange) -> tuple[bool, bool, int, int, int]:
+        def score(one: Exchange) -> tuple[bool, bool, bool, int, int, int]:
             return (
                 continued is not None and one.parent == continued.id,
                 lane is not None and one.conversation == lane,
+                _is_set_as(one, form),
                 self._of_process(one, live),
                 form.likeness(one.canonical) if one.canonical is not None else 0,
                 -one.number,
             )
 
         return max(found, key=score)
+
+    def may_take(self, one: Exchange, continued: Exchange | None, form: CanonicalRequest) -> bool:
+        """Return False of a call of another lane than the request goes on with: the same tools may be called there."""
+        if continued is None or continued.conversation is None or form.names_any(self.tool_call_ids):
+            return True  # an id that both requests name is of one lane
+        return one.parent == continued.id or one.conversation == continued.conversation
 
     def _of_process(self, one: Exchange, live: LiveRequest) -> int:
         stands_for = self._processes.get(live.caller) if live.caller is not None else None
@@ -208,6 +219,14 @@ class Following(NamedTuple):
     """None if there is no more."""
     answered: Exchange | None = None
     """It was given already."""
+
+
+def _of_one_lane(recording: Iterable[Exchange]) -> frozenset[str]:
+    lanes: dict[str, set[str]] = defaultdict(set)
+    for one in recording:
+        for id in one.tool_call_ids:
+            lanes[id].add(one.conversation or "")
+    return frozenset(id for id, found in lanes.items() if len(found - {""}) < 2)
 
 
 def _is_set_as(one: Exchange, form: CanonicalRequest) -> bool:

@@ -11,7 +11,8 @@ take no part. The rungs are tried in order, and the first at which a call is fou
 
     exact       the same bytes
     canonical   the same canonical form (`canonicalizer`, `volatile`)
-    tools       the same calls of tools in the history, in the same order (`CanonicalRequest.tool_chain`)
+    tools       the same calls of tools in the history, in the same order (`CanonicalRequest.tool_chain`), in no other
+                lane than the request goes on with
     place       the next call of the lane that the request goes on with, or of those that open one the likest (`lanes`)
 
 **Each recorded call answers once.** Calls with the same request answer in the order of the recording within their lane,
@@ -108,7 +109,7 @@ class LadderReplayer:
         self._messages: dict[str, ToldMessages] = {}
         """Of each call that answered: the messages of its request, and of the one that it answered."""
         self._redactor = Redactor(secrets.token_bytes(32))
-        self._known_ids = frozenset(id for one in self._recording for id in one.tool_call_ids)
+        self._known_ids = self._lanes.tool_call_ids
         self._has_redacted = any(one.canonical is not None and one.canonical.is_redacted for one in self._recording)
         self._of_api: dict[Api, list[Exchange]] = defaultdict(list)
         self._exact: dict[tuple[str, bytes], list[Exchange]] = defaultdict(list)
@@ -260,18 +261,21 @@ class LadderReplayer:
                 return _Hit(rung, self._lanes.preferred(free, live, form))
             if candidates and used is None:
                 used = _Hit(rung, candidates[-1], again=True)
-        if used is None or used.exchange.may_repeat:
-            return used
+                if used.exchange.may_repeat:  # rather than what another one was answered that is the same but for ids
+                    return used
+        if used is None:
+            return None
         return _Gone(f"Call {used.exchange.id} asked the same, and has answered already.", used.exchange)
 
     def _similar(self, live: LiveRequest, api: Api, form: CanonicalRequest) -> _Hit | _Gone:
         """Return the recorded call with the same tool calls, or at the same place."""
         chain = form.tool_chain(self._known_ids)
-        if chain and (free := [one for one in self._tools.get((api, chain), ()) if not one.answers]):
+        continued = self._lanes.continued(live, form)
+        alike = self._tools.get((api, chain), ()) if chain else ()
+        if free := [one for one in alike if not one.answers and self._lanes.may_take(one, continued, form)]:
             return _Hit("tools", self._lanes.preferred(free, live, form))
         if not form.messages:
             return _Gone(f"No recorded call to {api} is like it.")
-        continued = self._lanes.continued(live, form)
         if continued is None:
             opening = self._lanes.opening(live, api, form)
             if opening is not None:
