@@ -9,12 +9,10 @@ of its CPU time.
 
 from __future__ import annotations
 
-import gc
 import os
 import site
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cache
 from importlib.util import cache_from_source, find_spec
 from pathlib import Path
@@ -32,17 +30,6 @@ def go_on_without_assertions() -> None:
     """Replace this process by one that does the same in a Python without assertions, if it is not one already."""
     if __debug__ and os.name == "posix" and keeps_optimized_code():
         os.execv(sys.executable, [sys.executable, "-O", *sys.orig_argv[1:]])
-
-
-@contextmanager
-def loading() -> Iterator[None]:
-    """Load modules without garbage collection, which takes a seventh of that time, and leave them out of later ones."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 @cache

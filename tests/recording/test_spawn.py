@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 from tests.support.gate import PATIENCE
 
-from sessiontap import own_python
 from sessiontap.recording import spawn
 
 
@@ -62,15 +60,3 @@ def test_one_that_cannot_be_started_early_is_no_fault(monkeypatch: pytest.Monkey
     spawn.start_early()
     with pytest.raises(FileNotFoundError):
         spawn.started()
-
-
-def test_loading_leaves_garbage_collection_on_even_if_it_fails() -> None:
-    def load() -> None:
-        with own_python.loading():
-            assert not gc.isenabled()
-            raise ImportError
-
-    with pytest.raises(ImportError):
-        load()
-    assert gc.isenabled()
-    gc.unfreeze()

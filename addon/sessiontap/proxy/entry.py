@@ -96,14 +96,14 @@ def run(arguments: "Sequence[str]", *, records: bool) -> None:
     Loading mitmproxy takes most of the start, so the recorder's process loads its modules beside it. `records` is False
     if the arguments only make mitmdump print something.
     """
-    from sessiontap import own_python
+    from sessiontap.loading import loading
     from sessiontap.proxy.late_modules import kept_for_later
     from sessiontap.recording import spawn
 
     replay = _replay()
     if records and (replay is None or replay.live):
         spawn.start_early()
-    with own_python.loading(), kept_for_later():
+    with loading(), kept_for_later():
         from sessiontap.proxy.runner import main
     main(arguments)
 

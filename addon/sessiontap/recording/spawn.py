@@ -10,7 +10,7 @@ from sessiontap import own_python
 
 _BOOT = """
 import sys
-from sessiontap.own_python import loading
+from sessiontap.loading import loading
 with loading():
     from sessiontap.recording.process import main
 sys.exit(main())
