@@ -32,21 +32,6 @@ WHOLE: dict[str, tuple[str, Any, tuple[str | None, str | None, str | None, Usage
         },
         ("hi", "gpt", "stop", Usage(1, 2)),
     ),
-    "a gemini interaction": (
-        "/v1beta/interactions",
-        {
-            "object": "interaction",
-            "model": "gemini",
-            "usage": {
-                "total_input_tokens": 9,
-                "total_cached_tokens": 0,
-                "total_output_tokens": 13,
-                "total_tool_use_tokens": 2,
-                "total_thought_tokens": 207,
-            },
-        },
-        (None, "gemini", None, Usage(11, 220, 0, None, 207)),
-    ),
     "a model that is no answer's": (
         "/v1/assistants",
         {"id": "asst_1", "object": "assistant", "model": "gpt"},

@@ -371,6 +371,11 @@ def settings(asked: Any) -> dict[str, Any]:
             {"max_tokens": 5, "choice_count": 2},
             id="Gemini, wrapped",
         ),
+        pytest.param(
+            {"generation_config": {"max_output_tokens": 5, "thinking_level": "low"}, "previous_interaction_id": "i"},
+            {"max_tokens": 5, "reasoning_level": "low", "previous_response": "i"},
+            id="Gemini, interactions",
+        ),
         pytest.param({"inferenceConfig": {"maxTokens": 5}}, {"max_tokens": 5}, id="Bedrock"),
         pytest.param({"options": {"num_predict": 5, "seed": 1}}, {"max_tokens": 5, "seed": 1}, id="Ollama"),
         pytest.param({"max_tokens": "5", "temperature": True, "stop": [1], "top_k": 2**70}, {}, id="other types"),

@@ -225,13 +225,14 @@ def test_the_form_of_a_request_does_not_depend_on_earlier_requests() -> None:
     assert forms.read(listed) == Canonicalizer().read(listed)
 
 
-def test_names_of_earlier_replies_are_the_same_if_equal_requests_got_them() -> None:
+@pytest.mark.parametrize("field", ["previous_response_id", "previous_interaction_id"])
+def test_names_of_earlier_replies_are_the_same_if_equal_requests_got_them(field: str) -> None:
     forms = Canonicalizer()
     first = forms.read(body_of({"input": [], "generate": False}))
     forms.note_reply("resp_1", first)
     forms.note_reply("resp_2", first)
     one, other, third = (
-        forms.read(body_of({"input": [user("a")], "previous_response_id": f"resp_{n}"})).key for n in (1, 2, 3)
+        forms.read(body_of({"input": [user("a")], field: f"resp_{n}"})).key for n in (1, 2, 3)
     )
     assert one == other != third
 

@@ -31,6 +31,7 @@ _CLIENTS: Mapping[str, str] = {
     "anthropic-messages": "anthropic",
     "cohere": "cohere",
     "gemini": "google",
+    "gemini-interactions": "google",
     "openai-chat": "openai",
     "openai-completions": "openai",
     "openai-embeddings": "openai",

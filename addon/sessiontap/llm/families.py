@@ -15,6 +15,7 @@ MODULES = (
     "anthropic_messages",
     "gemini",
     "gemini_grpc",
+    "gemini_interactions",
     "openai_chat",
     "openai_responses",
     "bedrock_converse",

@@ -17,7 +17,7 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, CallError, Operation, Reply, ToolCall, Usage
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.message_pieces import CallPiece, MessagePiece, ReasoningPiece, ToolOutput
-from sessiontap.llm.messages import ContentReader, MessageShape, role_of
+from sessiontap.llm.messages import ContentReader, MessageShape, reasoning, role_of
 from sessiontap.llm.newest_turn import MessageLayout, Named, newest
 from sessiontap.llm.pick import count, counts, dicts, dig, items, names, parse, place, text
 from sessiontap.llm.refusal import google_refusal
@@ -269,7 +269,9 @@ def _response_part(part: dict[str, Any], content: ContentReader) -> list[Message
 
 
 def _thought_part(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
-    return [ReasoningPiece(text(part, "text"))] if part["thought"] is True else None
+    if part.get("type") == "thought":  # a step of an interaction
+        return reasoning(part, content)
+    return [ReasoningPiece(text(part, "text"))] if part.get("thought") is True else None
 
 
 _CONTENTS = MessageShape(("contents",), lambda body: isinstance(body.get("contents"), list | dict | str), _contents)

@@ -65,7 +65,7 @@ def _tools_part(part: dict[str, Any], content: ContentReader) -> list[MessagePie
     return content.whole(part, ToolsPiece(part.get("tools")))
 
 
-def _provider_ran(part: dict[str, Any], content: ContentReader) -> list[MessagePiece]:
+def provider_ran(part: dict[str, Any], content: ContentReader) -> list[MessagePiece]:
     """A tool that the provider ran: the call with what came of it."""
     kind = text(part, "type") or ""
     given = next((part[key] for key in ("arguments", "action", "queries", "code") if part.get(key) is not None), None)
@@ -85,6 +85,6 @@ INPUT = MessageShape(("input",), lambda body: "input" in body, _messages)
 PARTS: dict[str, PartReader] = {"encrypted_content": _sealed, "additional_tools": _tools_part}
 """As `Family.parts`."""
 UNCOUNTED: dict[str, PartReader] = dict.fromkeys(
-    ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call"), _provider_ran
+    ("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_call"), provider_ran
 )
 """As `Family.uncounted`."""

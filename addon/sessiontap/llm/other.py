@@ -1,7 +1,7 @@
 """Everything that an LLM service offers beside the families: opaque, but for what is plain to see.
 
-The model that a request names is taken. Responses that are shaped like a chat completion (prompt services), like one of
-the older text completions of `SHAPES`, or like a Gemini interaction give model, text and usage too.
+The model that a request names is taken. Responses that are shaped like a chat completion (prompt services), or like one
+of the older text completions of `SHAPES`, give model, text and usage too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sessiontap.llm.call import Asked, Call, Operation, Reply, Usage
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, PROMPT
 from sessiontap.llm.openai_input import INPUT
-from sessiontap.llm.pick import count, counts, dig, flag, parse, text
+from sessiontap.llm.pick import count, dig, flag, parse, text
 from sessiontap.llm.response_facts import error_inside
 from sessiontap.llm.streaming import body_kind, pieces, streams
 
@@ -80,8 +80,6 @@ def reply(call: Call, response: Response) -> Reply:
         return openai_chat.whole(body)
     if dig(body, "choices", 0, "text") is not None:
         return openai_completions.reply(call, response)
-    if dig(body, "object") == "interaction":
-        return _interaction(body)
     shape = next((shape for shape in SHAPES if isinstance(dig(body, *shape.text), str)), None)
     if shape is None:
         return Reply(response_id=text(body, "id"), error=error_inside(body))
@@ -110,24 +108,6 @@ def _error_only(response: Response) -> Reply:
         return Reply()
     body, _ = parse(response.body)
     return Reply(response_id=text(body, "id"), error=error_inside(body))
-
-
-def _interaction(body: Any) -> Reply:
-    """A Gemini interaction (ai.google.dev/api/interactions-api): thoughts belong to the output, tools to the input."""
-    usage = dig(body, "usage")
-    found = Usage(
-        input=counts(usage, "total_input_tokens", "total_tool_use_tokens"),
-        output=counts(usage, "total_output_tokens", "total_thought_tokens"),
-        cache_read=count(usage, "total_cached_tokens"),
-        reasoning=count(usage, "total_thought_tokens"),
-    )
-    return Reply(
-        response_model=text(body, "model"),
-        response_id=text(body, "id"),
-        usage=None if found == Usage() else found,
-        service_tier=text(body, "service_tier"),
-        error=error_inside(body),
-    )
 
 
 def _streamed(call: Call, response: Response) -> Reply:
@@ -200,7 +180,6 @@ FAMILY = Family(
         FamilyRoute("POST", "**/models/{model}:batchGenerateContent", "batch"),
         FamilyRoute("POST", "**/models/{model}:predict", "other", by_model=True),
         FamilyRoute("POST", "**/models/{model}:predictLongRunning", "other"),
-        FamilyRoute("POST", "/{version}/interactions", "chat"),
         FamilyRoute(
             "GET", "/ws/google.ai.generativelanguage.{version}.GenerativeService.BidiGenerateContent", "realtime"
         ),

@@ -100,7 +100,7 @@ class Canonicalizer:
             for one in [raw] if parts is None else map(bytes, parts):
                 item = self._item(key, one, listed=parts is not None)
                 found.append(CanonicalEntry(name, key, one, item, is_message=True))
-        elif key == "previous_response_id" and (known := self._replies.get(_previous_id(raw) or "")) is not None:
+        elif key in _PREVIOUS_REPLY and (known := self._replies.get(_previous_id(raw) or "")) is not None:
             found.append(CanonicalEntry(name, key, raw, CanonicalItem(digest(b"reply", known), b"")))
         else:
             found.append(CanonicalEntry(name, key, raw, self._item(key, raw)))
@@ -127,7 +127,8 @@ def shown(entry: CanonicalEntry) -> Any:
     return "" if form is _NOTHING else form
 
 
-_PREVIOUS = ("previous_response_id", "diagnostics")
+_PREVIOUS_REPLY = ("previous_response_id", "previous_interaction_id")
+_PREVIOUS = (*_PREVIOUS_REPLY, "diagnostics")
 
 
 def _previous_id(raw: bytes) -> str | None:

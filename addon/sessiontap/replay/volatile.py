@@ -95,8 +95,8 @@ DATA = frozenset(("input", "arguments", "args", "parameters", "output", "respons
 """Keys of messages under which a tool's arguments or results stand: keys in them are the tool's own."""
 
 NAMES = frozenset((
-    "model", "modelId", "previous_response_id", "conversation", "container", "anthropic_version", "api_version",
-    "schemaVersion", "type", "role", "name",
+    "model", "modelId", "previous_response_id", "previous_interaction_id", "conversation", "container",
+    "anthropic_version", "api_version", "schemaVersion", "type", "role", "name",
 ))  # fmt: skip
 """Keys whose values are names and ids that mean something, whatever they look like: they stay as they are."""
 

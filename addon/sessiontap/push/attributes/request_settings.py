@@ -35,26 +35,41 @@ SETTINGS: Mapping[str, RequestSetting] = {
         int,
         (
             "max_tokens", "max_completion_tokens", "max_output_tokens", "max_tokens_to_sample",
-            "generationConfig.maxOutputTokens", "inferenceConfig.maxTokens", "options.num_predict",
+            "generationConfig.maxOutputTokens", "generation_config.max_output_tokens", "inferenceConfig.maxTokens",
+            "options.num_predict",
         ),
     ),
     "temperature": RequestSetting(
-        float, ("temperature", "generationConfig.temperature", "inferenceConfig.temperature", "options.temperature")
+        float,
+        (
+            "temperature", "generationConfig.temperature", "generation_config.temperature",
+            "inferenceConfig.temperature", "options.temperature",
+        ),
     ),
-    "top_p": RequestSetting(float, ("top_p", "p", "generationConfig.topP", "inferenceConfig.topP", "options.top_p")),
+    "top_p": RequestSetting(
+        float,
+        (
+            "top_p", "p", "generationConfig.topP", "generation_config.top_p", "inferenceConfig.topP", "options.top_p",
+        ),
+    ),
     "top_k": RequestSetting(int, ("top_k", "k", "generationConfig.topK", "options.top_k")),
-    "seed": RequestSetting(int, ("seed", "generationConfig.seed", "options.seed")),
+    "seed": RequestSetting(int, ("seed", "generationConfig.seed", "generation_config.seed", "options.seed")),
     "frequency_penalty": RequestSetting(float, ("frequency_penalty", "generationConfig.frequencyPenalty")),
     "presence_penalty": RequestSetting(float, ("presence_penalty", "generationConfig.presencePenalty")),
     "stop_sequences": RequestSetting(
         list,
         (
-            "stop", "stop_sequences", "generationConfig.stopSequences", "inferenceConfig.stopSequences", "options.stop",
+            "stop", "stop_sequences", "generationConfig.stopSequences", "generation_config.stop_sequences",
+            "inferenceConfig.stopSequences", "options.stop",
         ),
     ),
     "choice_count": RequestSetting(int, ("n", "generationConfig.candidateCount")),
     "reasoning_level": RequestSetting(
-        str, ("reasoning_effort", "reasoning.effort", "generationConfig.thinkingConfig.thinkingLevel")
+        str,
+        (
+            "reasoning_effort", "reasoning.effort", "generationConfig.thinkingConfig.thinkingLevel",
+            "generation_config.thinking_level",
+        ),
     ),
     "previous_response": RequestSetting(str, ("previous_response_id", "previous_interaction_id")),
     "dimensions": RequestSetting(int, ("dimensions", "output_dimension", "outputDimensionality")),
