@@ -207,7 +207,9 @@ def small_calls(count: int, first: int = 0) -> Iterator[dict[str, Any]]:
     for number in range(first, first + count):
         session = number // 20
         llm = {"request_model": MODELS[session % 5], "response_model": f"{MODELS[session % 5]}-2025"}
-        usage = {"input": chance.randrange(20, 9000), "output": chance.randrange(5, 900), "cache_read": None}
+        sent = chance.randrange(20, 9000)
+        cached = chance.randrange(sent) if session % 3 else None
+        usage = {"input": sent, "output": chance.randrange(5, 900), "cache_read": cached}
         yield template | {
             "id": call_id(number),
             "time": START + number * SECOND,
@@ -224,17 +226,17 @@ def small_calls(count: int, first: int = 0) -> Iterator[dict[str, Any]]:
         }
 
 
-def write(folder: Path, count: int, first: int = 0) -> None:
-    """A log of `count` small calls, in segments about as large as a recorder's."""
+def write(folder: Path, count: int, first: int = 0, host: str = "bench") -> None:
+    """A log of `count` small calls, in segments about as large as a recorder's. `host` is its machine."""
     last = first + count
     oldest = last - max(count - 1, 0) // SEGMENT * SEGMENT
     for end in range(oldest, last + 1, SEGMENT):
-        _write_segment(folder, first, end)
+        _write_segment(folder, first, end, host)
         first = end
 
 
-def _write_segment(folder: Path, first: int, end: int) -> None:
-    writer = Writer(folder, writer_info=INFO, fsync_seconds=None, max_queue_records=1 << 30)
+def _write_segment(folder: Path, first: int, end: int, host: str) -> None:
+    writer = Writer(folder, writer_info=INFO | {"host": host}, fsync_seconds=None, max_queue_records=1 << 30)
     writer.start()
     for at in range(first, end, BATCH) or (first,):
         writer.submit(lambda at=at: small_calls(min(BATCH, end - at), at), 0)  # type: ignore[misc]

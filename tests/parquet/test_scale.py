@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import duckdb
 import pytest
 from tests.cli.command import runner
+from tests.engines.asking import ask
 from tests.parquet import scale
 
 from sessiontap.rules import load_text
@@ -42,32 +42,10 @@ def test_duckdb_answers_as_sessiontap_does(
     to = str(place / "lake")
     done = run("export", "--format", "parquet", "-o", to) if by == "export" else run("push", "parquet", "--to", to)
     assert done.status == 0, done.err
-    monkeypatch.chdir(place)
-    queries = scale.sql("DuckDB")
-    with duckdb.connect() as engine:
-        engine.execute("SET TimeZone = 'UTC'")
-        engine.execute(queries[scale.VIEW])
-        for title in scale.KEYS:
-            scale.is_equal(title, answer(engine, queries[title]), wanted[title])
+    answers = ask("DuckDB", place)
+    for title in scale.KEYS:
+        scale.is_equal(title, answers[title], wanted[title])
     assert {len(wanted[title]) > 2 for title in scale.KEYS} == {True}
-
-
-def answer(engine: duckdb.DuckDBPyConnection, query: str) -> list[scale.Row]:
-    """The rows, with dates and times as JSON has them."""
-    engine.execute(f"CREATE OR REPLACE TEMP TABLE answer AS {query}")
-    columns = engine.execute(
-        "SELECT column_name, data_type FROM (DESCRIBE answer) AS t(column_name, data_type, a, b, c, d)"
-    ).fetchall()
-    told = [TOLD.get(kind, '"{}"').format(name) for name, kind in columns]
-    rows = engine.execute(f"SELECT {', '.join(told)} FROM answer").fetchall()
-    return [dict(zip([name for name, _ in columns], row, strict=True)) for row in rows]
-
-
-TOLD = {
-    "TIMESTAMP WITH TIME ZONE": "strftime(\"{}\", '%Y-%m-%dT%H:%M:%S.%fZ')",
-    "DATE": 'CAST("{}" AS VARCHAR)',
-    "HUGEINT": 'CAST("{}" AS BIGINT)',
-}
 
 
 def test_the_rules_load() -> None:
