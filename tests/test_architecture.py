@@ -63,7 +63,7 @@ PROXY_PATH = {"mitmproxy", "yaml", "msgpack", "msgspec", "re2", "zstandard", "br
 """Third-party packages of the proxy's own path; zstandard and brotli come with mitmproxy."""
 COMPILED = {"cmsgpack", "cython_runtime", "cython_3_1_4", "typing_extensions"}
 """What compiled packages of these bring along under names of their own."""
-LAZY = {("callers", "psutil"), ("prices", "genai_prices"), ("stores", "redis")}
+LAZY = {("callers", "psutil"), ("prices", "genai_prices"), ("stores", "redis"), ("stores", "hiredis")}
 """Imported inside a function, where it is needed: on some platforms, by some readers."""
 
 

@@ -23,6 +23,13 @@ PASSWORD = {"SESSIONTAP_STORE_PASSWORD": "hunter2"}
         pytest.param("redis://store?prefix=ci", StoreAddress("store", prefix="ci:"), id="a prefix"),
         pytest.param("redis://store?timeout=20ms", StoreAddress("store", timeout=0.02), id="a timeout"),
         pytest.param("redis://[::1]:7000", StoreAddress("::1", 7000), id="IPv6"),
+        pytest.param("valkeys://store", StoreAddress("store", tls=True), id="Valkey's own scheme"),
+        pytest.param("unix:///run/redis.sock", StoreAddress("localhost", path="/run/redis.sock"), id="a socket"),
+        pytest.param(
+            "unix://me@/run/redis.sock?database=2&prefix=ci",
+            StoreAddress("localhost", database=2, user="me", prefix="ci:", path="/run/redis.sock"),
+            id="a socket, with all",
+        ),
     ],
 )
 def test_addresses(option: str, address: StoreAddress) -> None:
@@ -34,6 +41,10 @@ def test_addresses(option: str, address: StoreAddress) -> None:
     [
         pytest.param("store:6379", "'store:6379' is no address of a store", id="no scheme"),
         pytest.param("http://store", "'http://store' is no address of a store", id="another scheme"),
+        pytest.param("redis+sentinel://store", "Sentinels are not asked", id="Sentinel"),
+        pytest.param("unix://store/run", "'unix://store/run' is no address of a store", id="a socket's host"),
+        pytest.param("redis:///run", "'redis:///run' is no address of a store", id="no host"),
+        pytest.param("unix:///run?database=x", "the database 'x' is no number", id="a socket's database"),
         pytest.param("redis://store:port", "it is no address of a store", id="no port"),
         pytest.param("redis://:hunter2@store", "a password does not belong into an option", id="a password"),
         pytest.param("redis://store/first", "the database 'first' is no number", id="no database"),

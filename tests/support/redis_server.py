@@ -37,11 +37,17 @@ class RedisServer:
     def url(self) -> str:
         return f"redis{'s' if self._tls else ''}://127.0.0.1:{self.port}/0"
 
+    def command(self) -> list[str]:
+        """What starts it."""
+        port = ["--port", "0", "--tls-port", str(self.port)] if self._tls else ["--port", str(self.port)]
+        return [
+            *(self.program, *port, "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)),
+            *self._options,
+        ]
+
     def start(self) -> None:
         """Start it, empty."""
-        port = ["--port", "0", "--tls-port", str(self.port)] if self._tls else ["--port", str(self.port)]
-        command = [self.program, *port, "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
-        self._process = subprocess.Popen([*command, *self._options], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(self.command(), stdout=subprocess.DEVNULL)
         end = time.monotonic() + START
         while self._process.poll() is None and time.monotonic() < end:
             try:

@@ -1,15 +1,17 @@
 """One connection to Redis, on which requests follow each other without waiting for answers.
 
 redis-py's own client gives each request that waits a connection of its own, and closes it if the wait is given up. Here
-an answer that comes late is still an answer: nothing that the store has done stays unknown as long as it lives.
+an answer that comes late is still an answer: nothing that the store has done stays unknown as long as it lives. So
+redis-py connects and authenticates; what follows is hiredis on its socket.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +21,10 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
 CONNECT_SECONDS = 2.0
-MISSING = "sharing sessions takes redis-py. Install it with: pip install 'sessiontap[redis]'"
+MISSING = "sharing sessions takes redis-py and hiredis. Install them with: pip install 'sessiontap[redis]'"
 _FILES = {file.stem: file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.lua")}
 _COMMON = _FILES.pop("common")
+_INCOMPLETE = object()
 _SCRIPTS = {name: _COMMON + script for name, script in _FILES.items()}
 
 
@@ -30,129 +33,173 @@ class StoreError(Exception):
 
 
 def is_installed() -> bool:
-    """Return True if redis-py is there."""
+    """Return True if redis-py and hiredis are there."""
     with suppress(ImportError):
+        import hiredis  # noqa: F401
         import redis.asyncio  # noqa: F401
 
         return True
     return False
 
 
+class _Answers(asyncio.Protocol):
+    """Reads answers as they come, and gives them on in their order: no task has to wake up for them."""
+
+    def __init__(self, take: Callable[[Any], None], lost: Callable[[str], None]) -> None:
+        import hiredis
+
+        self._reader = hiredis.Reader(replyError=StoreError, notEnoughData=_INCOMPLETE)
+        self._take, self._lost = take, lost
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._reader.feed(data)
+            while (answer := self._reader.gets(False)) is not _INCOMPLETE:
+                self._take(answer)
+        except Exception as error:  # what came is no answer
+            self._lost(_sentence(error))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._lost(_sentence(error) if error is not None else "it closed the connection")
+
+
 class StoreConnection:
     """For the loop alone."""
 
-    def __init__(self, connection: AbstractConnection) -> None:
+    def __init__(self, prefix: str) -> None:
         """Use `open`."""
-        self._connection = connection
+        self._prefix = prefix
+        self._transport: asyncio.WriteTransport | None = None
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._outbox: list[bytes] = []
-        self._has_more = asyncio.Event()
         self._hashes: dict[str, str] = {}
-        self._tasks: list[asyncio.Task[None]] = []
         self.closed: str | None = None
         """Why it is."""
 
     @classmethod
     async def open(cls, address: StoreAddress) -> StoreConnection:
-        """Connect, and tell the store the scripts. Raises StoreError."""
-        from redis import exceptions
-        from redis.asyncio import connection as redis
+        """Connect to the node of a cluster that has the keys, else to the server, and tell it the scripts. Raises
+        StoreError."""
+        from redis.exceptions import RedisError
 
-        kind = redis.SSLConnection if address.tls else redis.Connection
-        plain = kind(
-            host=address.host,
-            port=address.port,
-            db=address.database,
-            username=address.user,
-            password=address.password,
-            socket_timeout=None,
-            socket_connect_timeout=CONNECT_SECONDS,
-            protocol=2,
-        )
-        opened = cls(plain)
+        opened = cls(address.prefix)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                await plain.connect()  # type: ignore[no-untyped-call]
-                opened._tasks = [asyncio.create_task(opened._read()), asyncio.create_task(opened._write())]
+                await opened._connect(address)
+                if await opened._mode() == b"cluster":
+                    opened._prefix = f"{{{address.prefix.rstrip(':')}}}:"
+                    if (node := await opened._node(address)) is not None:
+                        opened.close()
+                        opened = cls(opened._prefix)
+                        await opened._connect(node)
                 for name, script in _SCRIPTS.items():
                     opened._hashes[name] = (await opened._request("SCRIPT", "LOAD", script)).decode()
         except TimeoutError:
             opened.close("it does not answer")
             raise StoreError(f"it does not answer within {CONNECT_SECONDS:.0f} s") from None
-        except (exceptions.RedisError, OSError) as error:
+        except (RedisError, OSError, StoreError) as error:
             opened.close(str(error))
             raise StoreError(_sentence(error)) from None
         return opened
 
+    async def _connect(self, address: StoreAddress) -> None:
+        """Connect and authenticate by redis-py; from then on the socket is ours."""
+        from redis.asyncio import connection as redis
+
+        common: dict[str, Any] = {
+            "db": address.database,
+            "username": address.user,
+            "password": address.password,
+            "socket_timeout": None,
+            "socket_connect_timeout": CONNECT_SECONDS,
+            "protocol": 2,
+        }
+        plain: AbstractConnection
+        if address.path is not None:
+            plain = redis.UnixDomainSocketConnection(path=address.path, **common)
+        else:
+            kind = redis.SSLConnection if address.tls else redis.Connection
+            plain = kind(host=address.host, port=address.port, **common)
+        await plain.connect()  # type: ignore[no-untyped-call]
+        assert plain._writer is not None
+        self._transport = transport = plain._writer.transport
+        transport.set_protocol(_Answers(self._take, self.close))
+        self._redis = plain  # it closes its socket when it is collected
+
+    async def _mode(self) -> bytes:
+        """Return what the server is: standalone or cluster. Raises StoreError if it keeps nothing itself."""
+        told: list[Any] = await self._request("HELLO")
+        about = dict(zip(told[::2], told[1::2], strict=True))
+        if about.get(b"mode") == b"sentinel":
+            raise StoreError("it is a Sentinel, which keeps no data. Give the address of the primary that it watches")
+        return bytes(about.get(b"mode", b"standalone"))
+
+    async def _node(self, address: StoreAddress) -> StoreAddress | None:
+        """Return the node of the cluster that has our keys; None if it is this one."""
+        try:
+            await self._request("HLEN", f"{self._prefix}store")
+        except StoreError as error:
+            match str(error).split():
+                case ["MOVED", _, place]:
+                    host, _, port = place.rpartition(":")
+                    return replace(address, host=host or address.host, port=int(port), path=None)
+            raise
+        return None
+
     def run(self, script: str, *arguments: str | bytes | int) -> asyncio.Future[Any]:
         """Have a script run. The answer comes in the order of the requests; it may be given up."""
-        return self._request("EVALSHA", self._hashes[script], 0, *arguments)
+        return self._request("EVALSHA", self._hashes[script], 0, self._prefix, *arguments)
 
     def close(self, why: str = "it was closed") -> None:
         """Close it. What waits for an answer gets a StoreError."""
         self.closed = self.closed or why
-        for task in self._tasks:
-            task.cancel()
-        with suppress(Exception):
-            writer = self._connection._writer
-            if writer is not None:
-                writer.transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
         while self._waiting:
-            self._answer(self._waiting.popleft(), StoreError(self.closed))
+            _answer(self._waiting.popleft(), StoreError(self.closed))
 
     def _request(self, *arguments: str | bytes | int) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
         if self.closed is not None:
-            self._answer(future, StoreError(self.closed))
+            _answer(future, StoreError(self.closed))
             return future
+        if not self._outbox:
+            loop.call_soon(self._flush)
         self._waiting.append(future)
         self._outbox.append(_packed(arguments))
-        self._has_more.set()
         return future
 
-    async def _write(self) -> None:
+    def _flush(self) -> None:
         """Send what was requested since the loop's last turn at once."""
-        try:
-            while True:
-                await self._has_more.wait()
-                self._has_more.clear()
-                data, self._outbox = b"".join(self._outbox), []
-                await self._connection.send_packed_command(data, check_health=False)
-        except Exception as error:  # of redis-py, of the socket
-            self.close(_sentence(error))
+        data, self._outbox = b"".join(self._outbox), []
+        if self.closed is None and self._transport is not None:
+            self._transport.write(data)
 
-    async def _read(self) -> None:
-        from redis.exceptions import ResponseError
-
-        try:
-            while True:
-                try:
-                    answer: Any = await self._connection.read_response(disable_decoding=True)
-                except ResponseError as error:
-                    answer = StoreError(_sentence(error))
-                if self._waiting:
-                    self._answer(self._waiting.popleft(), answer)
-        except Exception as error:  # of redis-py, of the socket
-            self.close(_sentence(error))
-
-    @staticmethod
-    def _answer(future: asyncio.Future[Any], answer: Any) -> None:
-        if future.done():
-            return
-        if isinstance(answer, StoreError):
-            future.set_exception(answer)
-            future.exception()  # it may be that nobody waits any more
-        else:
-            future.set_result(answer)
+    def _take(self, answer: Any) -> None:
+        if self._waiting:
+            _answer(self._waiting.popleft(), answer)
 
 
-def _packed(arguments: Sequence[str | bytes | int]) -> bytes:
-    """Return a command as it is sent. redis-py's own function takes several times as long."""
-    packed = [b"*%d\r\n" % len(arguments)]
-    for one in arguments:
-        data = one if isinstance(one, bytes) else str(one).encode("utf-8", "surrogatepass")
-        packed.append(b"$%d\r\n%b\r\n" % (len(data), data))
-    return b"".join(packed)
+def _answer(future: asyncio.Future[Any], answer: Any) -> None:
+    if future.done():
+        return
+    if isinstance(answer, StoreError):
+        future.set_exception(answer)
+        future.exception()  # it may be that nobody waits any more
+    else:
+        future.set_result(answer)
+
+
+def _packed(arguments: tuple[str | bytes | int, ...]) -> bytes:
+    """Return a command as it is sent."""
+    import hiredis
+
+    pack: Callable[[Any], bytes] = hiredis.pack_command
+    try:
+        return pack(arguments)
+    except UnicodeEncodeError:  # a lone surrogate, in a name that came as JSON
+        return pack(tuple(one.encode("utf-8", "surrogatepass") if isinstance(one, str) else one for one in arguments))
 
 
 def _sentence(error: Exception) -> str:

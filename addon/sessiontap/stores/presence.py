@@ -127,6 +127,8 @@ class Presence:
                     await self._look()
                 except StoreError as error:
                     self.go_away(str(error))
+                    if self.connection is not None:  # the next one knows the scripts, and a primary that is another
+                        self.connection.close(str(error))
             await asyncio.sleep(LOOK_IN_SECONDS)
 
     async def _look(self) -> None:
@@ -184,7 +186,7 @@ class Presence:
     async def _run(self, script: str, *arguments: str | bytes | int) -> Any:
         """Return the answer to a request that no call waits for. Raises StoreError."""
         assert self.connection is not None
-        asked = self.connection.run(script, self._address.prefix, *arguments)
+        asked = self.connection.run(script, *arguments)
         done, _ = await asyncio.wait((asked,), timeout=max(self._address.timeout * MISSES, LOOK_IN_SECONDS))
         if not done:
             self.go_away("it does not answer")

@@ -271,7 +271,7 @@ class RedisStore:
     def _send(self, script: str, *arguments: str | bytes | int) -> asyncio.Future[Any] | None:
         """The same as long as there is a connection, also before calls ask it."""
         connection = self.presence.connection
-        return connection.run(script, self.address.prefix, *arguments) if connection is not None else None
+        return connection.run(script, *arguments) if connection is not None else None
 
 
 def _calls(found: list[list[bytes]]) -> list[SharedCall]:
