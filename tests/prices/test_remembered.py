@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sessiontap.prices import Rates, RememberedCosts, cost_of
-from sessiontap.prices.catalogue import DAY, MINUTE, find
+from sessiontap.prices import Rates, RememberedCosts, RememberedRates, cost_of, rates_for, window_of
+from sessiontap.prices.catalogue import DAY, MINUTE, find, window
 from sessiontap.prices.tariff import Tariff
 
 USAGE = {"input": 1000, "output": 100, "cache_read": 200, "cache_write": None, "reasoning": 10}
@@ -23,6 +23,7 @@ CALL = {
 }  # fmt: skip
 OTHERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "other tokens": ({}, {"usage": USAGE | {"input": 7}}),
+    "so many tokens that they cost more": ({}, {"usage": USAGE | {"input": 300_000}, "response_model": "gpt-5.4"}),
     "more cached than sent": ({}, {"usage": USAGE | {"cache_read": 2000}}),
     "output not told": ({}, {"usage": USAGE | {"output": None}}),
     "no usage": ({}, {"usage": None}),
@@ -33,6 +34,7 @@ OTHERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "another provider": ({}, {"provider": "anthropic", "response_model": "claude-sonnet-4-5"}),
     "the provider's own figure": ({}, {"cost_reported": 0.5}),
     "tools on the bill": ({}, {"billed": {"tools": ["code"]}}),
+    "searches on the bill": ({}, {"billed": {"web_searches": 2}}),
     "audio on the bill": ({}, {"billed": {"audio_input": 5}}),
     "a subscription": ({}, {"billed": {"subscription": True}}),
     "another speed": ({}, {"billed": {"speed": "fast"}}),
@@ -46,6 +48,7 @@ OTHERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a route of a subscription": ({"host": "api.z.ai", "route": "/api/coding/x"}, {}),
     "an earlier time": ({"time": 10**9}, {}),
     "refused": ({"outcome": "http_error", "response": {"status": 429}}, {}),
+    "refused by a limit": ({"outcome": "refused", "flags": ["refused"]}, {}),
     "no response": ({"outcome": "upstream_unreachable", "response": None}, {}),
     "another method": ({"request": {"method": "GET"}}, {"operation": "batch"}),
 }
@@ -61,6 +64,15 @@ def test_the_costs_are_those_of_each_call_alone(changed: tuple[dict[str, Any], d
     calls = [CALL | {"llm": LLM}, CALL | call | {"llm": LLM | llm}]
     remembered = RememberedCosts(rates_of, find)
     assert [remembered.of(one) for one in calls * 2] == [cost_of(one, rates_of) for one in calls * 2]
+
+
+@pytest.mark.parametrize("changed", OTHERS.values(), ids=OTHERS)
+def test_the_rates_and_windows_are_those_of_each_call_alone(changed: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    call, llm = changed
+    calls = [CALL | {"llm": LLM}, CALL | call | {"llm": LLM | llm}]
+    remembered = RememberedRates(rates_of, find, window)
+    alone = [(rates_for(one, rates_of), window_of(one)) for one in calls]
+    assert [remembered.of(one) for one in calls * 2] == alone * 2
 
 
 def test_a_model_is_looked_for_once() -> None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 MINUTE, HOUR = 60.0, 3600.0
 
@@ -77,6 +78,7 @@ _LEAST_OF_CLAUDE = (
 )
 
 
+@lru_cache(256)
 def cache_terms(provider: str | None, family: str | None, model: str | None) -> CacheTerms:
     """Return the terms of a call's cache; of an unknown provider what holds for most."""
     name = (model or "").lower()

@@ -79,6 +79,10 @@ class Reference:
 @dataclass(slots=True)
 class _Conversation:
     seen: set[str] = field(default_factory=set)
+    read: set[str] = field(default_factory=set)
+    """The words of its texts as they stand there: what they are is in `seen`. Most of a text has been read before."""
+    heard: set[str] = field(default_factory=set)
+    """Those of its replies: no result waits for what they are."""
     waiting: defaultdict[str, list[tuple[Reference, bool]]] = field(default_factory=lambda: defaultdict(list))
     """A word -> the results that have brought it, and whether it stood in a name there."""
     replies: int = 0
@@ -99,7 +103,7 @@ def references(turns: Sequence[Turn]) -> list[Reference]:
                 known.add(key)
                 found.append(_take(part, at, place, own))
             elif part.text and part.kind != "tool_result":
-                own.seen.update(word for word, _ in words(part.text))
+                own.seen.update(word for word, _ in _unread(part.text, own.read))
         if turn.reply:
             _read_reply(turn.reply, own)
     for one in found:
@@ -108,7 +112,7 @@ def references(turns: Sequence[Turn]) -> list[Reference]:
 
 
 def _take(part: Part, at: int, place: int, own: _Conversation) -> Reference:
-    told = {word: is_name for word, is_name in words(part.text or "") if word not in own.seen}
+    told = {word: is_name for word, is_name in _unread(part.text or "", own.read) if word not in own.seen}
     own.seen.update(told)
     reference = Reference(at, place, part, len(told), own.replies, examples=sorted(told, key=len)[-EXAMPLES:])
     for word, is_name in told.items():
@@ -119,7 +123,7 @@ def _take(part: Part, at: int, place: int, own: _Conversation) -> Reference:
 def _read_reply(reply: Sequence[Part], own: _Conversation) -> None:
     own.replies += 1
     for part in reply:
-        for word, is_name in words(part.text or ""):
+        for word, is_name in _unread(part.text or "", own.heard):
             own.seen.add(word)
             for reference, was_name in own.waiting.pop(word, ()):
                 reference.named = reference.named or (is_name and was_name)
@@ -127,10 +131,12 @@ def _read_reply(reply: Sequence[Part], own: _Conversation) -> None:
                     reference.found.append(word)
 
 
-def words(text: str) -> list[tuple[str, bool]]:
+def _unread(text: str, read: set[str]) -> list[tuple[str, bool]]:
     """Return the words of a text without case, also the pieces of paths and names, each with whether it is a name or a
-    piece of one. A word that comes again is told once."""
-    return [one for word in dict.fromkeys(_WORD.findall(text)) for one in _pieces(word)]
+    piece of one; but not those that are in `read`, to which they are added as they stand there."""
+    new = [word for word in dict.fromkeys(_WORD.findall(text)) if word not in read]
+    read.update(new)
+    return [one for word in new for one in _pieces(word)]
 
 
 @lru_cache(_MANY)

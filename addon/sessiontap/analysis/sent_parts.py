@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sessiontap.analysis.part_costs import UNKNOWN, InputTerms, Terms, price_ranges
 from sessiontap.analysis.part_tokens import Tokens
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from sessiontap.trace.index.turns import Turn
 
 
-@dataclass(frozen=True, slots=True)
-class SentPart:
+class SentPart(NamedTuple):
     """A part at its place, in the request that brought it and in those that go on from there."""
 
     part: Part

@@ -12,7 +12,7 @@ from sessiontap import private
 from sessiontap.cli.errors import Misuse
 from sessiontap.cli.output import print_notice
 from sessiontap.cli.rules_files import load, rules_file
-from sessiontap.prices import Cost, Rates, RememberedCosts, RememberedTariffs, rates_for, version, window_of
+from sessiontap.prices import Cost, Rates, RememberedCosts, RememberedRates, RememberedTariffs, version
 from sessiontap.trace.views import CallCost
 
 if TYPE_CHECKING:
@@ -55,12 +55,16 @@ class Costs:
         from sessiontap.analysis.part_costs import InputTerms
 
         hour = ((call.get("llm") or {}).get("billed") or {}).get("cache_write_1h")
-        rates = rates_for(call, self._rates, self._tariffs.find)
-        return InputTerms(rates, hour or 0, window_of(call, self._tariffs.window))
+        rates, window = self._remembered_rates.of(call)
+        return InputTerms(rates, hour or 0, window)
 
     @cached_property
     def _remembered(self) -> RememberedCosts:
         return RememberedCosts(self._rates, self._tariffs.find)
+
+    @cached_property
+    def _remembered_rates(self) -> RememberedRates:
+        return RememberedRates(self._rates, self._tariffs.find, self._tariffs.window)
 
     @cached_property
     def _tariffs(self) -> RememberedTariffs:

@@ -15,7 +15,17 @@ cannot be known is None with the reason in words, never 0; one that is 0 has its
 """
 
 from sessiontap.prices.catalogue import RememberedTariffs
-from sessiontap.prices.cost import Cost, RatesOf, RememberedCosts, Source, cost_of, rates_for, version, window_of
+from sessiontap.prices.cost import (
+    Cost,
+    RatesOf,
+    RememberedCosts,
+    RememberedRates,
+    Source,
+    cost_of,
+    rates_for,
+    version,
+    window_of,
+)
 from sessiontap.prices.tariff import Parts, Rates
 
 __all__ = [
@@ -24,6 +34,7 @@ __all__ = [
     "Rates",
     "RatesOf",
     "RememberedCosts",
+    "RememberedRates",
     "RememberedTariffs",
     "Source",
     "cost_of",

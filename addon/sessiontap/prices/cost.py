@@ -122,7 +122,14 @@ def rates_for(
     They are all 0 if nobody charges for the call. A provider's own figure says nothing of its rates: the list does.
     """
     llm = call.get("llm") or {}
-    usage, billed = llm.get("usage"), llm.get("billed") or {}
+    try:
+        return _rates_on(_rates_terms(call, llm, rates_of), call, llm, tariff_of)
+    except Unknown:
+        return None
+
+
+def _rates_terms(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf) -> Rates | tuple[str, ...]:
+    """Return the rates of a call; or the names of its model that the list may know. Raises `Unknown`."""
     row = uncharged.find(call, llm)
     if row is not None and row.verdict == "free":
         return NOTHING
@@ -130,13 +137,19 @@ def rates_for(
         return own
     if _is_own_host(call, llm):
         return NOTHING
-    if not usage:
-        return None
-    try:
-        _check_paid_by_the_token(call, llm)
-        return _listed(call, llm, _model(llm), tariff_of).at(input_tokens(usage, billed))
-    except Unknown:
-        return None
+    if not llm.get("usage"):
+        raise Unknown("no usage was reported")
+    _check_paid_by_the_token(call, llm)
+    return _model(llm)
+
+
+def _rates_on(
+    terms: Rates | tuple[str, ...], call: Mapping[str, Any], llm: Mapping[str, Any], tariff_of: TariffOf
+) -> Rates:
+    """Return the rates of a call on these terms, by its time and tokens. Raises `Unknown`."""
+    if isinstance(terms, Rates):
+        return terms
+    return _listed(call, llm, terms, tariff_of).at(input_tokens(llm["usage"], llm.get("billed") or {}))
 
 
 _OF_ONE_WINDOW = frozenset(("chat", "text_completion", "realtime"))
@@ -316,6 +329,16 @@ def is_subscription(host: str, route: str) -> bool:
     return any(fnmatchcase(name, pattern) and route.startswith(start) for pattern, start in SUBSCRIPTIONS)
 
 
+def _facts(call: Mapping[str, Any], llm: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The facts that decide the terms of a call that has usage and nothing billed apart."""
+    asked = llm.get
+    return (
+        asked("provider"), asked("response_model"), asked("request_model"), asked("operation"), asked("family"),
+        asked("service_tier"), call.get("host"), call.get("route"), call.get("outcome"),
+        (call.get("request") or {}).get("method"), (call.get("response") or {}).get("status"),
+    )  # fmt: skip
+
+
 class RememberedCosts:
     """The costs of many calls, as `cost_of` gives them by these rates and tariffs, which stay what they are.
 
@@ -334,11 +357,7 @@ class RememberedCosts:
         usage, billed = asked("usage"), asked("billed")
         if not usage or billed or asked("cost_reported") is not None:
             return cost_of(call, self._rates_of, self._tariff_of)
-        facts = (
-            asked("provider"), asked("response_model"), asked("request_model"), asked("operation"), asked("family"),
-            asked("service_tier"), call.get("host"), call.get("route"), call.get("outcome"),
-            (call.get("request") or {}).get("method"), (call.get("response") or {}).get("status"),
-        )  # fmt: skip
+        facts = _facts(call, llm)
         try:
             like = self._known.get(facts)
             if like is None:
@@ -378,3 +397,39 @@ class _LikeCalls:
         elif not isinstance(self.terms, Cost):
             found = _listed(call, llm, self.terms, tariff_of)
             self.tariff = None if found.by_the_hour else found
+
+
+class RememberedRates:
+    """The rates and windows of many calls, as `rates_for` and `window_of` give them.
+
+    They are found once for all calls that agree in what decides them.
+    """
+
+    def __init__(self, rates_of: RatesOf, tariff_of: TariffOf, window: WindowOf) -> None:
+        self._rates_of, self._tariff_of, self._window = rates_of, tariff_of, window
+        self._known: dict[tuple[Any, ...], tuple[Rates | tuple[str, ...] | None, int | None]] = {}
+
+    def of(self, call: Mapping[str, Any]) -> tuple[Rates | None, int | None]:
+        """Return the rates of the call of this record, and the tokens that its model's window holds; None of both what
+        is not known."""
+        llm = call.get("llm") or {}
+        billed = llm.get("billed") or {}
+        several = bool(billed.get("tools") or billed.get("web_searches"))
+        apart = bool(llm.get("usage")), billed.get("subscription"), several, "refused" in (call.get("flags") or ())
+        facts = *apart, *_facts(call, llm)
+        found = self._known.get(facts)
+        if found is None:
+            if len(self._known) >= _MOST_TERMS:
+                self._known.clear()
+            found = self._known[facts] = self._terms(call, llm), window_of(call, self._window)
+        terms, window = found
+        try:
+            return None if terms is None else _rates_on(terms, call, llm, self._tariff_of), window
+        except Unknown:
+            return None, window
+
+    def _terms(self, call: Mapping[str, Any], llm: Mapping[str, Any]) -> Rates | tuple[str, ...] | None:
+        try:
+            return _rates_terms(call, llm, self._rates_of)
+        except Unknown:
+            return None

@@ -13,12 +13,12 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import zstandard
 
-from sessiontap.part import Part
+from sessiontap.part import Part, PartKind
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -105,8 +105,24 @@ def reply_list(database: sqlite3.Connection, call: int) -> list[Placed]:
     return database.execute(question, (call,)).fetchall()
 
 
-def load(database: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, Part]:
-    """Parts by their numbers, without the positions of their messages."""
+class StoredPart(NamedTuple):
+    """A part as it is stored once for all the places where it stands: the fields of `Part` without its message."""
+
+    kind: PartKind
+    role: str | None
+    text: str | None
+    bytes: int
+    name: str | None
+    id: str | None
+    error: bool | None
+
+    def at(self, message: int | None, name: str | None) -> Part:
+        """The part at a place. `name`: what its request tells of a result, or its own."""
+        return Part(self.kind, self.role, message, self.text, self.bytes, name, self.id, self.error)
+
+
+def load(database: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, StoredPart]:
+    """Parts by their numbers."""
     found = database.execute(
         "SELECT parts.n, kind, role, parts.text, bytes, strings.text, id, error FROM parts "
         "LEFT JOIN strings ON strings.n = name WHERE parts.n IN (SELECT value FROM json_each(?))",
@@ -114,7 +130,7 @@ def load(database: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, Part
     )
     own = zstandard.ZstdDecompressor()
     return {
-        n: Part(kind, role, None, _unpacked(text, own), size, name, call_id, None if error is None else bool(error))
+        n: StoredPart(kind, role, _unpacked(text, own), size, name, call_id, None if error is None else bool(error))
         for n, kind, role, text, size, name, call_id, error in found
     }
 

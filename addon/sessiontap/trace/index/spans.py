@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sessiontap.trace.index.filters import Filters, condition
 from sessiontap.trace.index.packed_ids import unpack_id
@@ -30,8 +29,7 @@ _COSTS = "LEFT JOIN costs ON costs.call = calls.n"
 _NO_COSTS = f"LEFT JOIN (SELECT NULL AS usd, {', '.join(f'NULL AS {name}' for name in COST_COLUMNS)}, 1 AS reason) ON 1"
 
 
-@dataclass(frozen=True, slots=True)
-class CallSpan:
+class CallSpan(NamedTuple):
     """A call in time: Unix nanoseconds and durations in nanoseconds, as in the log. Unknown is None."""
 
     id: str

@@ -193,7 +193,5 @@ class _Lists:
         name = part.name
         if part.kind == "tool_result" and name is None and part.id:
             name = self._tools.get(part.id)
-        if message is not None or name != part.name:
-            part = Part(part.kind, part.role, message, part.text, part.bytes, name, part.id, part.error)
-        self._placed[placed] = part
-        return part
+        found = self._placed[placed] = part.at(message, name)
+        return found
