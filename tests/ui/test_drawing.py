@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any
 
@@ -113,7 +114,15 @@ def test_a_column_leads_to_its_turn_and_says_what_it_is() -> None:
 def test_labels_below_leave_each_other_room() -> None:
     drawn = columns(plot(), [PlotColumn([1], str(at), "") for at in range(100)])
     labels = re.findall(r">(\d+)</text>", drawn.split("x-axis")[1])
-    assert labels[:3] == ["0", "6", "12"]
+    assert labels[:3] == ["0", "6", "11"]
+
+
+def test_a_longer_label_takes_more_room() -> None:
+    drawn = columns(plot(), [PlotColumn([1], str(10_000 + at), "") for at in range(100)])
+    labels = re.findall(r'x="([\d.]+)%" y="12" text-anchor="(\w+)">\d+</text>', drawn.split("x-axis")[1])
+    assert len(labels) == 8
+    assert labels[0][1] == "start"
+    assert all(float(after) - float(before) >= 12 for (before, _), (after, _) in itertools.pairwise(labels[1:]))
 
 
 def test_a_picture_says_what_it_shows() -> None:

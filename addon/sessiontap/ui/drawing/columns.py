@@ -16,8 +16,8 @@ HEIGHT = 180.0
 """Pixels."""
 FILLED = 0.84
 """The share of its room that a column takes."""
-LEAST_LABEL = 0.06
-"""The share of the width that a label below the axis takes."""
+LETTER = 0.02
+"""The share of the width that a letter of a label below the axis takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +129,12 @@ def _y_axis(marks: Sequence[float], scale: float, unit: Callable[[float], str]) 
 def _x_axis(found: Sequence[PlotColumn]) -> Markup:
     texts, free = [], 0.0
     for at, one in enumerate(found):
-        place = (at + 0.5) / len(found)
-        if place >= free:
-            anchor = "start" if place < LEAST_LABEL / 2 else "end" if place > 1 - LEAST_LABEL / 2 else "middle"
+        place, size = (at + 0.5) / len(found), LETTER * (len(one.label) + 1)
+        anchor = "start" if place < size / 2 else "end" if place > 1 - size / 2 else "middle"
+        begin = place - {"start": 0.0, "middle": size / 2, "end": size}[anchor]
+        if begin >= free:
             texts.append(tag("text", one.label, x=f"{number(place * 100)}%", y=12, text_anchor=anchor))
-            free = place + LEAST_LABEL
+            free = begin + size
     return tag("svg", *texts, class_="x-axis", aria_hidden="true")
 
 
