@@ -38,7 +38,7 @@ def context(
     tokens = estimate(turns)
     runs = runs_by_result(turns)
     by_id = {turn.call["id"]: turn for turn in turns}
-    held = windows(turns, terms)
+    held = windows([turn.call for turn in turns], terms)
     if step is None:
         counted = [at for at, numbers in enumerate(tokens) if numbers is not None]
         chosen = max(counted, key=lambda at: turns[at].call["usage"]["input"], default=None)

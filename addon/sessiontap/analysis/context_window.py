@@ -7,31 +7,30 @@ more than the list says has another window, which nobody knows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sessiontap.analysis.part_costs import UNKNOWN, Terms
-
-if TYPE_CHECKING:
-    from sessiontap.trace.index.turns import Turn
 
 _Model = tuple[str | None, str | None, str | None]
 
 
-def windows(turns: Sequence[Turn], terms: Terms) -> dict[str, int]:
-    """Return the tokens that the window of each turn's model holds, by the turn's call; of the known ones."""
+def windows(calls: Sequence[Mapping[str, Any]], terms: Terms) -> dict[str, int]:
+    """Return the tokens that the window of each call's model holds, by the call's id; of the known ones.
+
+    `calls`: their `id`, `usage`, `provider` and models. Those that take more than the windows of others must be there.
+    """
     exceeded: set[_Model] = set()
     found: dict[str, int] = {}
-    for turn in turns:
-        window = terms.get(turn.call["id"], UNKNOWN).window
+    for call in calls:
+        window = terms.get(call["id"], UNKNOWN).window
         if window is None:
             continue
-        found[turn.call["id"]] = window
-        if ((turn.call["usage"] or {}).get("input") or 0) > window:
-            exceeded.add(_model(turn.call))
+        found[call["id"]] = window
+        if ((call["usage"] or {}).get("input") or 0) > window:
+            exceeded.add(_model(call))
     if not exceeded:
         return found
-    return {turn.call["id"]: found[turn.call["id"]] for turn in turns
-            if turn.call["id"] in found and _model(turn.call) not in exceeded}  # fmt: skip
+    return {call["id"]: found[call["id"]] for call in calls if call["id"] in found and _model(call) not in exceeded}
 
 
 def window_share(usage: Mapping[str, Any] | None, window: int | None) -> float | None:

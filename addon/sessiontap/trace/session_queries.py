@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sessiontap.trace.index.costs import Prices
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.headings import HeadingOf
+    from sessiontap.trace.index.records import BilledCalls
     from sessiontap.trace.index.spans import CallSpan
     from sessiontap.trace.index.turns import BodiesRead, Turn
 
@@ -162,16 +163,14 @@ class SessionQueries(InFlightQueries):
             prepare=read_session(self.folder, parts_of, asked, self._report, until=self._until),
         )
 
-    def query_billing(self, session: str) -> dict[str, Row]:
-        """The facts that decide the price of each call's tokens, by the calls' ids (`index.records.billing`).
-
-        Raises TraceError.
-        """
+    def query_billing(self, session: str, chosen: BilledCalls | None = None) -> dict[str, Row]:
+        """The facts that decide the price of each call's tokens, of all calls of a session or the chosen ones, by the
+        calls' ids (`index.records.billing`). Raises TraceError."""
         from sessiontap.trace.index import addresses, records
 
         asked = self._address(session)
         return self._ask(
-            lambda database: records.billing(database, addresses.session_number(database, asked, self.folder))
+            lambda database: records.billing(database, addresses.session_number(database, asked, self.folder), chosen)
         )
 
     def query_links(self, session: str) -> list[Row]:

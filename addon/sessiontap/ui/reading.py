@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.trace import BodyError, TraceError
 from sessiontap.trace.folders import logs_in
+from sessiontap.trace.index.records import BilledCalls
 from sessiontap.trace.index.turns import BodiesRead, session_of
 from sessiontap.ui.page import BadParameter, NotFound
 
@@ -75,6 +76,21 @@ class Reading:
         if self.terms_of_call is None:
             return {}
         return {id: self.terms_of_call(record) for id, record in self.trace.query_billing(session).items()}
+
+    def windows(self, session: str, calls: Collection[str]) -> dict[str, int]:
+        """The context windows of the models of some calls of a session, by the calls' ids; of the known ones."""
+        from sessiontap.analysis.context_window import windows
+
+        if self.terms_of_call is None:
+            return {}
+        billing = self.trace.query_billing(session, BilledCalls(calls))
+        terms = {id: self.terms_of_call(record) for id, record in billing.items()}
+        least = min((one.window for one in terms.values() if one.window is not None), default=None)
+        if least is None:
+            return {}
+        billing |= self.trace.query_billing(session, BilledCalls(above=least))
+        terms |= {id: self.terms_of_call(record) for id, record in billing.items() if id not in terms}
+        return windows([{"id": id} | record["llm"] for id, record in billing.items()], terms)
 
 
 def how_far(bodies: BodiesRead) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
 
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.packed_ids import unpack_id
@@ -143,13 +143,27 @@ def brief_rows(database: sqlite3.Connection, session: int) -> list[tuple[int, Ro
     return found
 
 
-def billing(database: sqlite3.Connection, session: int) -> dict[str, Row]:
-    """Of each call of a session, by its id: what decides the price of its tokens, in the shape of its record.
+class BilledCalls(NamedTuple):
+    """Some calls of a session."""
+
+    ids: Collection[str] = ()
+    """These, ..."""
+    above: int | None = None
+    """... and those whose input has more tokens, but for errands."""
+
+
+def billing(database: sqlite3.Connection, session: int, chosen: BilledCalls | None = None) -> dict[str, Row]:
+    """The facts that decide the price of a call's tokens, in the shape of its record, by its id; of all calls of a
+    session, or of the chosen ones.
 
     A tenth of what whole records take.
     """
+    where, values = "session = ?", list[Any]([session])
+    if chosen is not None:
+        where += " AND (id IN (SELECT value FROM json_each(?)) OR (input > ? AND NOT errand))"
+        values += [json.dumps(list(chosen.ids)), chosen.above]
     columns = ", ".join(("id", "time", "status", "has_usage", *USAGE, *_BILLED_TEXTS))
-    rows = database.execute(f"SELECT {columns} FROM calls WHERE session = ?", (session,)).fetchall()
+    rows = database.execute(f"SELECT {columns} FROM calls WHERE {where}", values).fetchall()
     first = 4 + len(USAGE)
     text = _strings(database, rows, range(first, first + len(_BILLED_TEXTS))).get
     billed = {n: json.loads(text(n) or "null") for n in {row[-1] for row in rows}}

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from sessiontap.analysis.context_window import window_share
 from sessiontap.analysis.conversation import ConversationOrder
 from sessiontap.analysis.conversation_page import VIEWS, ReadingPlace, lanes, needed, page
 from sessiontap.trace.index.filters import Filters
@@ -30,6 +31,10 @@ def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     chosen = _chosen(places, parameters, min(parameters["limit"], MOST))
     turns = log.query_turns(session, reading.prices, needed(order, [place.id for place in chosen]))
     calls = _bounded(page(order, chosen, turns, view), backwards)
+    windows = reading.windows(session, [call["id"] for call in calls])
+    for call in calls:
+        call["window_tokens"] = windows.get(call["id"])
+        call["window_share"] = window_share(call["usage"], call["window_tokens"])
     first = next((at for at, place in enumerate(places) if calls and place.id == calls[0]["id"]), 0)
     last = first + len(calls)
     (row,) = log.query_sessions(Filters(session=session, without_errands=False), limit=1, prices=reading.prices)
@@ -125,6 +130,8 @@ PAGE = Page(
                         "lane": {"type": "integer"},
                         "heard": {"type": "array", "items": _PART},
                         "said": {"type": "array", "items": _PART},
+                        "window_tokens": {"type": ["integer", "null"], "description": "The model's context window."},
+                        "window_share": {"type": ["number", "null"], "description": "The input by it."},
                     },
                     "required": ["id", "lane", "heard", "said"],
                 },
