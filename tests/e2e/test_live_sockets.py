@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psutil
 import pytest
 from tests.e2e.lab import RUN, Lab, Proxy
 from tests.support.dialogue import Request, Respond
+from tests.support.gate import PATIENCE
 from tests.support.socket_app import SocketApp
 from tests.support.socket_wire import serve_realtime, serve_responses
 from tests.support.websocket import WebSocket
@@ -19,7 +22,7 @@ from sessiontap.demo.provider_replies import Ids
 from sessiontap.replay.miss import LiveSocketFrames
 from sessiontap.replay.replayer import open_replayer
 from sessiontap.replay.server import ReplayServer
-from sessiontap.replay_link import VARIABLE
+from sessiontap.replay_link import HEADER, VARIABLE, ReplayHeader
 from sessiontap.trace import RecordedCall
 
 RULES: Any = {"version": 1, "rules": [{"rule": "all", "session": {"name": "Sockets"}}]}
@@ -68,8 +71,9 @@ def upstream(lab: Lab) -> Upstream:
     return made
 
 
-def open_socket(proxy: Proxy, path: str) -> SocketApp:
-    return SocketApp(f"wss://api.openai.com{path}", proxy=proxy.url, ca=proxy.ca, additional_headers=KEY)
+def open_socket(proxy: Proxy, path: str, user: str = "") -> SocketApp:
+    url = proxy.url.replace("://", f"://{user}")
+    return SocketApp(f"wss://api.openai.com{path}", proxy=url, ca=proxy.ca, additional_headers=KEY)
 
 
 def until(app: SocketApp, last: str) -> list[Any]:
@@ -118,11 +122,13 @@ def recorded_turns(lab: Lab, path: str, *questions: str) -> list[RecordedCall]:
 
 
 @contextmanager
-def replaying(lab: Lab, calls: list[RecordedCall], last: str | None = None) -> Iterator[tuple[Proxy, ReplayServer]]:
-    """A proxy on these calls, which has go on live what they do not answer."""
+def replaying(
+    lab: Lab, calls: list[RecordedCall], last: str | None = None, **options: str
+) -> Iterator[tuple[Proxy, ReplayServer]]:
+    """A proxy on these calls, with options of mitmproxy's, which has go on live what they do not answer."""
     with ReplayServer(live=True) as server:
         server.load(open_replayer(calls, strict="canonical", until=last), goes_live=lambda miss: True)
-        yield lab.proxy(RULES, **RUN, environment={VARIABLE: str(server.address)}), server
+        yield lab.proxy(RULES, **RUN, options=options, environment={VARIABLE: str(server.address)}), server
 
 
 def live_frames(server: ReplayServer) -> list[LiveSocketFrames | None]:
@@ -157,6 +163,34 @@ def test_a_realtime_socket_goes_on_with_the_conversation_that_the_client_knows(l
     assert (note["frame"], note["retold"], note["host"]) == (4, 4, "api.openai.com")
     assert all(call.record["session"]["name"] == "Sockets" for call in live_calls)
     assert all(call.caller is not None for call in live_calls)
+
+
+def test_a_socket_goes_on_through_a_proxy_that_demands_a_password(lab: Lab, upstream: Upstream) -> None:
+    calls = recorded_turns(lab, RESPONSES, "Why?")
+    upstream.heard.clear()
+    with replaying(lab, calls, proxyauth="me:secret") as (proxy, _):
+        with open_socket(proxy, RESPONSES, "me:secret@") as app:
+            for question in ("Why?", "When?"):
+                say(app, "response.create", model="gpt-4o", input=question)
+                assert until(app, "response.completed")
+        (call,) = proxy.wait_calls(1)
+    assert [one.get("input") for one in upstream.heard] == ["When?"]
+    assert call.record["proxy_user"] == "me"
+
+
+def test_a_live_port_of_a_proxy_that_demands_a_password_is_nobody_elses(lab: Lab, upstream: Upstream) -> None:
+    calls = recorded_turns(lab, RESPONSES, "Why?")
+    with replaying(lab, calls, proxyauth="me:secret") as (proxy, _):
+        found = psutil.Process(proxy.process.pid).net_connections()
+        ports = {one.laddr.port for one in found if one.status == "LISTEN"} - {proxy.process.port}
+        answers = []
+        for port in ports:
+            asked = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+            header = str(ReplayHeader("another token", "https", "api.openai.com", 443, live_from=1))
+            asked.request("GET", "http://api.openai.com/v1/models", headers={HEADER: header})
+            answers.append(asked.getresponse().status)
+            asked.close()
+    assert answers == [407]
 
 
 def test_a_request_of_responses_goes_on_alone_and_the_ids_that_its_server_did_not_give_are_told(

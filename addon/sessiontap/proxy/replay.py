@@ -221,7 +221,10 @@ class ReplayTap(Tap):
     # -- requests ------------------------------------------------------------------------------------------------------
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Nothing is decided before the body has come."""
+        """Nothing is decided before the body has come. A WebSocket of the replay's server has no user's password: the
+        token of the replay stands for it, so that what `--proxyauth` answered is taken back."""
+        if flow.response is not None and flow.response.status_code == 407 and self._live_socket(flow) is not None:
+            flow.response = None
 
     def request(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         if flow.request.host == own_address.HOST:
@@ -229,7 +232,9 @@ class ReplayTap(Tap):
         self._refuse_page(flow)
         if flow.response is not None:
             return None
-        if (asked := self._live_socket(flow)) is not None:
+        asked = self._live_socket(flow)
+        flow.request.headers.pop(HEADER, None)
+        if asked is not None:
             return self._go_on_with_socket(flow, asked)
         return self._replay(flow)
 
@@ -301,7 +306,7 @@ class ReplayTap(Tap):
 
     def _live_socket(self, flow: http.HTTPFlow) -> ReplayHeader | None:
         """Return the words of the replay's server about a WebSocket that goes on live; None for another request."""
-        told = flow.request.headers.pop(HEADER, None)
+        told = flow.request.headers.get(HEADER)
         try:
             asked = ReplayHeader.of(told) if told is not None else None
         except ValueError:
