@@ -56,10 +56,10 @@ def endpoint_of(target: Target, given: str | None, environ: Mapping[str, str] = 
     return found.rstrip("/")
 
 
-def credentials_of(target: Target, file: Path | None, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def credentials_of(target: Target, file: Path | None) -> dict[str, str]:
     """The credentials that are set, by the names of their variables. Raises Misuse."""
     given = read_credentials(file) if file is not None else {}
-    found = {name: value for name in target.variables if (value := given.get(name) or environ.get(name))}
+    found = {name: value for name in target.variables if (value := given.get(name) or os.environ.get(name))}
     missing = [name for name in target.required if name not in found]
     if missing:
         them = "it" if len(missing) == 1 else "them"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,12 @@ if TYPE_CHECKING:
     from sessiontap.rules import Rules, RulesError
 
 
-def rules_file(given: Path | None, environ: Mapping[str, str] = os.environ) -> Path | None:
+def rules_file(given: Path | None) -> Path | None:
     """The rules file: on the command line, in the environment, else `./rules.yaml`; None for the built-in defaults.
 
     Raises Misuse if a named one is missing.
     """
-    for chosen, by in ((given, "the command line"), (environ.get("SESSIONTAP_RULES"), "SESSIONTAP_RULES")):
+    for chosen, by in ((given, "the command line"), (os.environ.get("SESSIONTAP_RULES"), "SESSIONTAP_RULES")):
         if chosen:
             path = expanded(chosen)
             if not os.path.lexists(path):

@@ -39,12 +39,12 @@ def ascii_text(text: str) -> str:
     return "".join(map(_ascii_char, composed)).strip(" ")
 
 
-def header_text(text: str, longest: int = LONGEST_TEXT) -> tuple[str, str | None]:
-    """Return `text` as a header's value of at most `longest` characters, and why it is cut, if it is."""
+def header_text(text: str) -> tuple[str, str | None]:
+    """Return `text` as a header's value of at most LONGEST_TEXT characters, and why it is cut, if it is."""
     value = ascii_text(text)
-    if len(value) <= longest:
+    if len(value) <= LONGEST_TEXT:
         return value, None
-    value, reason = cut_to(value, longest)
+    value, reason = cut_to(value, LONGEST_TEXT)
     return _CUT_ESCAPE.sub("", value).rstrip(" "), reason
 
 

@@ -75,9 +75,9 @@ def closest(word: str, options: Iterable[str]) -> str | None:
     return by_fold[found[0]] if found else None
 
 
-def quoted(text: str, limit: int = 60) -> str:
-    """`text` in quotes, cut to `limit` characters, on one line."""
-    return f"'{shown(text, limit)}'"
+def quoted(text: str) -> str:
+    """`text` in quotes, cut to 60 characters, on one line."""
+    return f"'{shown(text, 60)}'"
 
 
 def shown(text: str, limit: int) -> str:

@@ -29,8 +29,8 @@ class JoinedSession(NamedTuple):
 class JoinedConversations:
     """Remembers to which session a value joined each conversation. For one thread."""
 
-    def __init__(self, most: int = MAX_CONVERSATIONS) -> None:
-        self._sessions: BoundedDict[str, JoinedSession] = BoundedDict(most)
+    def __init__(self) -> None:
+        self._sessions: BoundedDict[str, JoinedSession] = BoundedDict(MAX_CONVERSATIONS)
 
     def session_of(self, link: Link) -> JoinedSession | None:
         """Return the session that a call's conversation was joined to, else that of its tree of agents."""

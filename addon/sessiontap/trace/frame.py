@@ -125,9 +125,9 @@ def read_one(file: Readable, offset: int) -> Frame | None:
     return found if isinstance(found, Frame) else None
 
 
-def hop(file: Readable, start: int = 0) -> Iterator[tuple[int, int]]:
+def hop(file: Readable) -> Iterator[tuple[int, int]]:
     """Offset and size of each record by its stated length alone, unchecked, up to the first place without a frame."""
-    offset = start
+    offset = 0
     while True:
         file.seek(offset)
         frame = file.read(FRAME_SIZE) or b""
