@@ -82,7 +82,7 @@ class Tail:
 def tail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tail:
     terminal = Terminal()
     found = Tail(recorded.write(tmp_path / "trace", [recorded.calls()[0]]), terminal)
-    monkeypatch.setattr("sessiontap.trace.in_flight._ASKED_AGAIN", -1.0)
+    monkeypatch.setattr("sessiontap.trace.in_flight_queries._ASKED_AGAIN", -1.0)
     monkeypatch.setattr(options, "_in_flight", lambda folder: found.told)
     monkeypatch.setattr(units.time, "time", lambda: NOW / 1e9)
     monkeypatch.setenv("SESSIONTAP_TRACE", str(found.folder))

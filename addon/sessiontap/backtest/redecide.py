@@ -14,7 +14,7 @@ from typing import Any
 from sessiontap.analysis.recorded_call import fields, response_of, undo_changes
 from sessiontap.backtest.order import CallEvent, ended_at, in_order
 from sessiontap.backtest.recorded_facts import FactsReader, RecordedFacts
-from sessiontap.backtest.sockets import Sockets, upgrade_of, warm_ups_of
+from sessiontap.backtest.recorded_sockets import Sockets, upgrade_of, warm_ups_of
 from sessiontap.exchange import Headers, Request, UrlParts
 from sessiontap.faults import Faults
 from sessiontap.headers import trace_id

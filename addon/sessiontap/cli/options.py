@@ -240,9 +240,9 @@ def _in_flight(folder: Path) -> list[dict[str, Any]]:
 
     if next(state_file.folder().glob("*.json"), None) is None:
         return []
-    from sessiontap.cli import in_flight
+    from sessiontap.cli import running_proxies
 
-    return in_flight.calls(folder)
+    return running_proxies.calls(folder)
 
 
 def _is_running(where: str, pid: int, id: str) -> bool | None:

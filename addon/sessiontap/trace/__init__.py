@@ -16,7 +16,7 @@ Its modules by subject:
     reading                  frame, walk; record_shapes, shape; segment, recorded, reader; restore
     said afterwards          annotations, labels
     telling calls            views, outcomes, values
-    queries                  queries, session_queries, in_flight; indexed, and the SQLite index behind it in index/
+    queries                  queries, session_queries, in_flight_queries; indexed, and the index behind it (index/)
     looking after it         maintenance, rewriting
 
 Times are Unix nanoseconds, durations nanoseconds, unknown is None; `open` and look-ups raise TraceError, bodies

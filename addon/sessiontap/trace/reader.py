@@ -21,7 +21,7 @@ from sessiontap.trace.annotations import Annotations, annotate
 from sessiontap.trace.body import BodyError, BodyReader
 from sessiontap.trace.files import FileStatus, NotInTrace, TraceError, file_of, open_segment, segments, unreadable
 from sessiontap.trace.folders import are_several, read_together
-from sessiontap.trace.in_flight import InFlight
+from sessiontap.trace.in_flight_queries import InFlight
 from sessiontap.trace.labels import Labels
 from sessiontap.trace.news import News, position_of
 from sessiontap.trace.outcomes import is_warm_up

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sessiontap.trace.in_flight import InFlightQueries
+from sessiontap.trace.in_flight_queries import InFlightQueries
 
 if TYPE_CHECKING:
     from sqlite3 import Connection

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from sessiontap.backtest import sockets
-from sessiontap.backtest.sockets import Sockets
+from sessiontap.backtest import recorded_sockets
+from sessiontap.backtest.recorded_sockets import Sockets
 from sessiontap.sessions.declared import conversation_id
 from sessiontap.sessions.session import call_id
 
@@ -67,7 +67,7 @@ def test_the_socket_of_a_turn(openers: list[str], turn: dict[str, Any], expected
 
 
 def test_a_socket_that_made_room_for_others_is_no_turns_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sockets, "MOST_SOCKETS", 2)
+    monkeypatch.setattr(recorded_sockets, "MOST_SOCKETS", 2)
     found = opened(["app", "other", "app"])
     assert place(found, record(9, UPGRADES[0])) == (2, False)  # the only one that is left of its program
     assert place(found, record(9, UPGRADES[1], by="other")) == (1, True)
