@@ -24,6 +24,7 @@ MODULES = (
     "ollama",
     "openai_completions",
     "openai_embeddings",
+    "xai_grpc",
     "realtime",
     "other",
 )

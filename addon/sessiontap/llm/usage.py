@@ -28,6 +28,8 @@ from typing import Any
 from sessiontap.llm.call import Billed, Usage
 from sessiontap.llm.pick import count, dicts, dig, dollars, first_count, in_range, names, text, unreadable
 
+_TICKS = 10_000_000_000
+"""xAI's ticks in a US dollar (xai-sdk, cost.py)."""
 _CACHE_READ: tuple[tuple[str | int, ...], ...] = (
     ("prompt_tokens_details", "cached_tokens"),
     ("prompt_token_details", "cached_tokens"),
@@ -62,8 +64,11 @@ def usage_of(usage: Any) -> Usage | None:
 
 
 def cost_of(usage: Any) -> float | None:
-    """Return the cost in US dollars, if the provider states it: `cost` (OpenRouter), `cost.total_cost` (Perplexity)."""
+    """Return the cost in US dollars, if the provider states it: `cost` (OpenRouter), `cost.total_cost` (Perplexity),
+    `cost_in_usd_ticks` (xAI)."""
     cost = dig(usage, "cost")
+    if cost is None and (ticks := count(usage, "cost_in_usd_ticks")) is not None:
+        return ticks / _TICKS
     return dollars(cost, "total_cost") if isinstance(cost, dict) else dollars(cost)
 
 
