@@ -34,6 +34,22 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.parametrize(("readable", "most"), [(False, 0o600), (True, 0o644)])
+def test_others_can_never_write_to_a_file_that_is_new(tmp_path: Path, umask: int, readable: bool, most: int) -> None:
+    written, appended = tmp_path / "written", tmp_path / "appended"
+    private.write_text(written, "text", readable=readable)
+    private.append_text(appended, "text", readable=readable)
+    assert (mode(written), mode(appended)) == (most & ~umask,) * 2
+
+
+def test_a_text_is_replaced_or_added_to(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    private.write_text(file, "a long one")
+    private.write_text(file, "ö\n")
+    private.append_text(file, "more\n")
+    assert file.read_text(encoding="utf-8") == "ö\nmore\n"
+
+
 def test_a_new_folder_and_those_above_it_are_private_under_any_umask(tmp_path: Path, umask: int) -> None:
     private.make(tmp_path / "one" / "two" / "three")
     assert [mode(tmp_path / place) for place in ("one", "one/two", "one/two/three")] == [0o700] * 3

@@ -1,4 +1,4 @@
-"""Folders for their user alone, and the folder of Sessiontap's own state.
+"""Folders and files for their user alone, and the folder of Sessiontap's own state.
 
 That is `~/.sessiontap`. If it cannot be written (a read-only home, a user without one), a folder of the same user among
 the temporary files takes its place, and every command that starts something says so: a proxy must start all the same.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import TextIO
 
 OTHERS_MAY_WRITE = 0o022
 
@@ -36,6 +37,23 @@ def make(folder: Path) -> None:
     found = folder.stat()
     if os.name == "posix" and found.st_uid == os.geteuid() and found.st_mode & OTHERS_MAY_WRITE:
         folder.chmod(stat.S_IMODE(found.st_mode) & ~OTHERS_MAY_WRITE)
+
+
+def write_text(file: Path, text: str, *, readable: bool = False) -> None:
+    """Write a text file. One that is new is 0600, or 0644 if others may read it, whatever the umask. Raises OSError."""
+    with _opened(file, os.O_TRUNC, readable) as out:
+        out.write(text)
+
+
+def append_text(file: Path, text: str, *, readable: bool = False) -> None:
+    """The same at the end of the file."""
+    with _opened(file, os.O_APPEND, readable) as out:
+        out.write(text)
+
+
+def _opened(file: Path, flags: int, readable: bool) -> TextIO:
+    mode = 0o644 if readable else 0o600
+    return open(os.open(file, os.O_WRONLY | os.O_CREAT | flags, mode), "w", encoding="utf-8")
 
 
 def home() -> Path:

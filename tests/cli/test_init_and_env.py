@@ -11,12 +11,32 @@ import pytest
 from tests.cli.command import Run, runner
 
 from sessiontap.cli.commands.start import starter_rules
+from sessiontap.cli.completion_scripts import install
+from sessiontap.cli.main import app
 from sessiontap.rules import lint, load_text
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     return runner(capsys, monkeypatch)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
+def test_others_can_write_neither_to_rules_nor_to_a_script_for_the_shell(
+    run: Run, own_place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rules say where calls go, and a shell runs the script."""
+    home = own_place / "home"
+    home.mkdir(mode=0o755)
+    monkeypatch.setenv("HOME", str(home))
+    before = os.umask(0)
+    try:
+        assert run("init")[0] == 0
+        install("zsh", app)
+    finally:
+        os.umask(before)
+    made = [own_place / "rules.yaml", *(one for one in home.rglob("*") if one != home)]
+    assert [str(one) for one in made if one.stat().st_mode & 0o022] == []
 
 
 def test_init_writes_a_file_that_validates(run: Run, own_place: Path) -> None:

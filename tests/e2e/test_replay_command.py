@@ -144,6 +144,7 @@ def test_the_program_says_the_same_again(recorded: Recorded, tmp_path: Path) -> 
     assert (done.returncode, done.stdout) == (0, recorded.said), done.stderr
     assert "sessiontap: set for the program, since they were not: ANTHROPIC_API_KEY, OPENAI_API_KEY\n" in done.stderr
     report = json.loads(file.read_text())
+    assert oct(file.stat().st_mode)[-3:] == "600"  # it quotes prompts
     assert (report["clean"], report["rungs"]) == (True, {"exact": len(recorded.calls)})
     # What was recorded says that this is about something: errors, a cut, tools, parallel streams.
     for said in ("429 {'message': 'Slow down.'} 7", "500 {'message': 'Sorry.'} None", "Once upon", "tool_use"):

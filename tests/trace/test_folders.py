@@ -13,9 +13,11 @@ import pytest
 from tests.trace.conftest import CALLER, INFO, call_map
 
 from sessiontap import trace
+from sessiontap.proxy import page_port
 from sessiontap.redaction import user_key
 from sessiontap.trace import Writer
 from sessiontap.trace.files import secure
+from sessiontap.trace.folders import read_together
 from sessiontap.trace.index.database import NAME
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
@@ -44,6 +46,15 @@ def test_folders_on_the_way_are_private_too(home: Path) -> None:
     writer.start()
     writer.close(5)
     assert (mode(home), mode(home / "trace")) == (0o700, 0o700)
+
+
+def test_what_is_written_beside_the_log_is_private(home: Path, tmp_path: Path) -> None:
+    together = read_together([tmp_path / "a", tmp_path / "b"])
+    page = page_port.announce(7001)
+
+    files = [page, *(one for one in together.iterdir() if one.is_file())]
+    assert {mode(one) for one in files} == {0o600}
+    assert {mode(one) for one in (together, together.parent, page.parent, page.parent.parent)} == {0o700}
 
 
 def test_the_secrets_folder_is_private(home: Path) -> None:

@@ -131,8 +131,8 @@ def install(shell: str, command: click.Command) -> Path:
         raise Failure("no home folder is known for this user", "install by hand what --show-completion prints")
     file = home / FILES[shell]
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(script(shell, command), encoding="utf-8")
+        private.make(file.parent)
+        private.write_text(file, script(shell, command), readable=True)
         if shell in STARTUP:
             name, line = STARTUP[shell]
             _append(home / name, line)
@@ -145,5 +145,4 @@ def _append(file: Path, line: str) -> None:
     """Add a line to a startup file that has not got it."""
     text = file.read_text(encoding="utf-8", errors="surrogateescape") if file.exists() else ""
     if line not in text.splitlines():
-        with file.open("a", encoding="utf-8") as out:
-            out.write(f"{'' if not text or text.endswith(chr(10)) else chr(10)}{line}\n")
+        private.append_text(file, f"{'' if not text or text.endswith(chr(10)) else chr(10)}{line}\n", readable=True)

@@ -30,7 +30,7 @@ def announce(port: int) -> Path:
     for one in (place.parent.parent, place.parent, place):
         private.make(one)
     path = place / str(port)
-    path.write_text(str(os.getpid()))
+    private.write_text(path, str(os.getpid()))
     return path
 
 

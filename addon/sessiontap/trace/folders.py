@@ -38,7 +38,7 @@ def read_together(named: Sequence[Path]) -> Path:
     private.make(folder)
     if not (folder / _LIST).exists():
         draft = folder / f".{_LIST}.{os.getpid()}"
-        draft.write_text(listed)
+        private.write_text(draft, listed)
         draft.replace(folder / _LIST)
     return folder
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sessiontap.cli.errors import Misuse
+from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.named_path import NAMED_PATH
 from sessiontap.cli.options import Command, command, open_trace, trace_folder, trace_option
-from sessiontap.cli.output import print_notice
+from sessiontap.cli.output import out_file, print_notice
 from sessiontap.cli.replay_serving import replay_options
 
 if TYPE_CHECKING:
@@ -163,8 +163,10 @@ def _tell(serving: Serving, output: Output) -> bool:
     value = serving.report_value()
     if output.file is not None:
         try:
-            output.file.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            print_notice(f"the report cannot be written: {output.file}: {error.strerror or error}")
+            with out_file(output.file) as file:
+                told = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+                file.write(told.encode("utf-8", "backslashreplace"))  # half a character is JSON all the same
+        except Failure as failure:
+            print_notice(f"there is no report: {failure.message}")
     sys.stderr.write(json.dumps(value, ensure_ascii=False) + "\n" if output.as_json else serving.report_text())
     return serving.not_answered > 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sessiontap import private
 from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import (
     Command,
@@ -216,7 +217,7 @@ def init(force: bool) -> None:
     if not force:
         may_overwrite(path)
     try:
-        path.write_text(starter_rules(), encoding="utf-8")
+        private.write_text(path, starter_rules(), readable=True)
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror}", "go to a folder of your own") from None
     write(f"Wrote {path}.\nEdit it, then check it with: sessiontap rules check\n")
