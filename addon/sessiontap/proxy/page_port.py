@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 from functools import lru_cache
 from pathlib import Path
 
@@ -47,11 +48,14 @@ def leads_to_page(host: str, port: int) -> bool:
 
 @lru_cache(maxsize=256)  # each request asks
 def _is_here(host: str) -> bool:
-    if host.lower().rstrip(".") == "localhost" or host.lower().endswith(".localhost"):
+    if f".{host.lower().rstrip('.')}".endswith(".localhost"):
         return True
     try:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return False
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(host))  # 127.1, 0x7f.1, 2130706433: resolvers take them
+        except (OSError, UnicodeError):
+            return False
     mapped = getattr(address, "ipv4_mapped", None)
     return bool((mapped or address).is_loopback or (mapped or address).is_unspecified)
