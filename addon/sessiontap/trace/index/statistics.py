@@ -66,11 +66,11 @@ SELECT k, count(*), json_group_array(usd) FILTER (WHERE priced > 0),
     count(*) FILTER (WHERE priced > 0 AND unpriced > 0), count(*) FILTER (WHERE priced = 0 AND unpriced > 0),
     json_group_array(span), coalesce(sum(success), 0), count(success)
 FROM (
-    SELECT own.*, (SELECT coalesce(stated, well) FROM sessions WHERE sessions.n = own.session) AS success FROM (
+    SELECT own.*, coalesce(stated, well) AS success FROM (
         SELECT {key} AS k, calls.session AS session, {usd} AS usd, {priced} AS priced, {unpriced} AS unpriced,
             {span} AS span
         FROM {table} WHERE {where} AND calls.session NOT NULL GROUP BY calls.session, k
-    ) AS own
+    ) AS own LEFT JOIN sessions ON sessions.n = own.session
 ) GROUP BY k
 """
 """The sums of a row in each session: apart, so that what is sorted for it is small."""
