@@ -171,31 +171,31 @@ def segments(folder: Path) -> dict[Path, FileStatus]:
     """
     logs = logs_in(folder)
     if len(logs) == 1:
-        return dict(sorted(_segments_in(logs[0]).items()))
+        return _segments_in(logs[0])
     found = {path: status for log in logs for path, status in _segments_in(log).items()}
     return {path: found[path] for path in _without_copies(found)}
 
 
 def _segments_in(folder: Path) -> dict[Path, FileStatus]:
-    """The segments of one folder.
+    """The segments of one folder, oldest first.
 
     It is listed twice: a listing that is under way while a segment is closed may hold neither of its files, and the
     next one then holds the closed one. A named pipe is no segment: opening it would wait for ever.
     """
-    found: dict[Path, FileStatus] = {}
+    found: dict[str, FileStatus] = {}
     for _ in range(2):
-        for entry in folder.iterdir():
-            name = plain_name(entry)
-            if name.suffix != SUFFIX or entry.name.startswith("."):
+        for file in os.listdir(folder):
+            name = file.removesuffix(CLOSED_SUFFIX)
+            if not name.endswith(SUFFIX) or file.startswith("."):
                 continue
             try:
-                status = entry.stat()
+                status = os.stat(os.path.join(folder, file))  # a Path for each takes four times as long
             except OSError:
                 continue
-            closed = entry != name
+            closed = file != name
             if stat.S_ISREG(status.st_mode) and (closed or name not in found):
                 found[name] = FileStatus(closed, status.st_size, status.st_mtime_ns)
-    return found
+    return {folder / name: found[name] for name in sorted(found)}
 
 
 def _without_copies(found: Mapping[Path, FileStatus]) -> list[Path]:

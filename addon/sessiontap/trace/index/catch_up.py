@@ -115,9 +115,11 @@ class CatchUp:
         return complete and finished
 
     def _take_all(self, progress: Progress | None, until: float | None) -> bool:
-        if until is None and self._is_behind():
+        if not self._is_behind():
+            return True
+        if until is None:
             self._read_ahead()
-        while self._is_behind():
+        while True:
             try:
                 with _without_collections(), writing(self._database):
                     self._forget_if_changed()
@@ -135,11 +137,10 @@ class CatchUp:
                 raise
             if progress is not None:
                 progress(done, total)
-            if not more:
+            if not more or not self._is_behind():
                 return True
             if until is not None and time.monotonic() >= until:
                 return False
-        return True
 
     def _forget_if_changed(self) -> None:
         """Empty the caches if another process has changed the index."""
