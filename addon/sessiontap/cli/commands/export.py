@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 """Damaged bodies that are named."""
+_OBJECT_STORE = re.compile(r"[a-z][a-z0-9+]+:/")
+"""The beginning of an address such as s3://BUCKET, as a path has it."""
 REDACTED = "[redacted]"
 """In the place of what `--redact` finds."""
 
@@ -109,6 +112,11 @@ def export(
     chosen = FORMATS[format]
     change = _redaction(redact)
     to_stdout = output is None or str(output) == "-"
+    if output is not None and _OBJECT_STORE.match(str(output)):
+        raise Misuse(
+            f"an export is written to this machine, and {output.parts[0]} is an object store",
+            "give a path, or add calls to it by: sessiontap push parquet --to ADDRESS",
+        )
     if to_stdout and not chosen.is_text and sys.stdout.isatty():
         raise Misuse(f"{chosen.name} cannot be shown on a terminal", f"write it to a file: -o calls.{chosen.name}")
     to_folder = output is not None and chosen.folder is not None and (output.is_dir() or not output.suffix)
