@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
     from sessiontap.trace.index.answers import CallSort, Sort
-    from sessiontap.trace.index.behind import Behind
     from sessiontap.trace.index.clocks import ClockGap
+    from sessiontap.trace.index.contents import Behind
     from sessiontap.trace.index.costs import Prices
     from sessiontap.trace.index.filters import Filters
     from sessiontap.trace.index.unmatched import Unmatched
@@ -280,9 +280,9 @@ class TraceQueries(SessionQueries):
 
     def count_behind(self, position: Mapping[str, Any], since: int | None = None) -> Behind:
         """Return how many calls are behind a position (`backlog.Backlog`), and when the oldest of them began."""
-        from sessiontap.trace.index.behind import behind
+        from sessiontap.trace.index import contents
 
-        return self._ask(lambda database: behind(database, position, since or 0))
+        return self._ask(lambda database: contents.behind(database, position, since or 0))
 
     def query_unmatched(self, filters: Filters) -> list[Unmatched]:
         """The filters that fit no call by themselves, each with values that would; empty if all of them fit some."""

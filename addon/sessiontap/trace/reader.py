@@ -164,7 +164,7 @@ class Trace(TraceQueries):
         if not are_several(self.folder):
             annotate(self.folder, records)
             return
-        from sessiontap.trace.index.targets import segment_of
+        from sessiontap.trace.index.contents import segment_of
 
         by_folder: dict[Path, list[Record]] = {}
         for record in records:

@@ -1,15 +1,15 @@
 """The log's folder as the index knows it: what its segments hold, where calls stand in them, notes, what is unreadable.
 
-Maintenance, exports and replays ask for it.
+Maintenance, exports, replays and pushes ask for it.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sessiontap.trace.index.errand_sessions import belonging_to
 from sessiontap.trace.index.filters import Filters, condition
@@ -21,6 +21,15 @@ SELECT n FROM (SELECT session, count(*) AS fitting FROM calls WHERE {where} GROU
 JOIN sessions ON sessions.n = fit.session WHERE fitting = sessions.calls + sessions.errands
 """
 """The sessions of which all calls fit."""
+_SEGMENT_OF_NEWEST = """
+SELECT name FROM calls JOIN segments ON segments.n = segment
+WHERE calls.id IN (SELECT value FROM json_each(?))
+    OR session IN (SELECT +n FROM sessions WHERE id IN (SELECT value FROM json_each(?)))
+ORDER BY time DESC LIMIT 1
+"""
+_SEGMENT_OF_UNDONE = """
+SELECT name FROM labels JOIN segments ON segments.n = segment WHERE json_extract(record, '$.id') = ?
+"""
 
 
 def sums(database: sqlite3.Connection) -> Row:
@@ -148,3 +157,36 @@ def problems(database: sqlite3.Connection) -> list[tuple[str, int, int, str]]:
         'SELECT name, problems."offset", problems.size, text FROM problems JOIN segments ON segments.n = segment '
         'ORDER BY name, problems."offset"'
     ).fetchall()
+
+
+def segment_of(database: sqlite3.Connection, record: Mapping[str, Any]) -> str | None:
+    """The name of the segment of the newest call that a label or score is for, or of the label that it undoes."""
+    if undone := record.get("undoes"):
+        found = database.execute(_SEGMENT_OF_UNDONE, (undone,)).fetchone()
+    else:
+        calls = [*record.get("calls", ()), record.get("call")]
+        sessions = [*record.get("sessions", ()), record.get("session") if record["type"] == "score" else None]
+        found = database.execute(_SEGMENT_OF_NEWEST, (json.dumps(calls), json.dumps(sessions))).fetchone()
+    return None if found is None else str(found[0])
+
+
+class Behind(NamedTuple):
+    """The calls that a reader has not taken yet, agents' errands left out."""
+
+    calls: int
+    oldest: int | None
+    """When the oldest of them began, in Unix nanoseconds; None if there is none."""
+
+
+def behind(database: sqlite3.Connection, position: Mapping[str, Any], since: int) -> Behind:
+    """Count the calls behind a position that began at `since` or later."""
+    done = json.dumps(list(position.get("done", ())))
+    begun = {name: offset for name, (_, offset, _) in position.get("open", {}).items()}
+    found = database.execute(
+        'SELECT count(*), min(time) FROM calls JOIN segments ON segments.n = segment '
+        "LEFT JOIN json_each(?) AS begun ON begun.key = segments.name "
+        'WHERE NOT errand AND time >= ? AND calls."offset" >= coalesce(begun.value, 0) '
+        "AND segments.name NOT IN (SELECT value FROM json_each(?))",
+        (json.dumps(begun), since, done),
+    ).fetchone()
+    return Behind(*found)
