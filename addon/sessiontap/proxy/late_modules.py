@@ -1,6 +1,6 @@
 """Libraries that mitmproxy imports at its start and most proxies never use: they are loaded when they are first used.
 
-They take a quarter of the start. Python's LazyLoader puts a module in a library's place that loads itself as soon as
+They take a third of the start. Python's LazyLoader puts a module in a library's place that loads itself as soon as
 anything of it is asked for. Of others mitmproxy takes names at once; while it is imported, names of ours stand in for
 these. Nobody else's mitmproxy is touched by this: under `mitmdump -s addon/main.py` all is loaded.
 """
@@ -20,6 +20,7 @@ LATE = frozenset(
     {
         "http.cookiejar",  # stickycookie
         "ldap3",  # proxyauth=ldap
+        "pyparsing",  # filters of flows, and commands that are typed
         "ruamel.yaml",  # mitmproxy's config.yaml
         "service_identity",  # certificates of servers that speak QUIC
     }
@@ -28,6 +29,8 @@ LATE = frozenset(
 _MITM_IT = "mitmproxy.addons.onboardingapp"
 _SAFE_JOIN = "werkzeug.security"
 _VIEWS = "mitmproxy.contentviews"
+_FILTERS = "mitmproxy.flowfilter"
+_COMMANDS = "mitmproxy.command_lexer"
 
 
 @contextmanager
@@ -35,8 +38,10 @@ def kept_for_later() -> Iterator[None]:
     """Import mitmproxy within this block without those libraries."""
     stand_ins: dict[str, dict[str, Any]] = {
         _MITM_IT: {"app": _MitmIt()},
-        _SAFE_JOIN: {"safe_join": _safe_join},
-        _VIEWS: {"registry": _Registry(), "prettify_message": _prettify_message},
+        _SAFE_JOIN: {"safe_join": _Late(_SAFE_JOIN, "safe_join")},
+        _VIEWS: {"registry": _Registry(), "prettify_message": _Late(_VIEWS, "prettify_message")},
+        _FILTERS: {"TFilter": Any} | {name: _Late(_FILTERS, name) for name in ("parse", "match", "match_all")},
+        _COMMANDS: {name: _Late(_COMMANDS, name) for name in ("expr", "quote", "unquote")},
     }
     names = [name for name in stand_ins if name not in sys.modules]
     finder = _Finder()
@@ -64,6 +69,23 @@ class _Finder:
         return spec
 
 
+class _Late:
+    """A function or object of a module that is loaded when it is first used."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self._at = module, name
+
+    def _load(self) -> Any:
+        module, name = self._at
+        return getattr(import_module(module), name)
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        return self._load()(*given, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._load(), name)
+
+
 class _MitmIt:
     """The WSGI application of mitmproxy's pages at mitm.it, which needs Flask."""
 
@@ -75,17 +97,6 @@ class _MitmIt:
         app = import_module(_MITM_IT).app
         app.config.update(self.config)
         return app(environ, start_response)
-
-
-def _safe_join(directory: str, *parts: str) -> str | None:
-    """As Werkzeug's, for mitmproxy's map_local."""
-    joined: str | None = import_module(_SAFE_JOIN).safe_join(directory, *parts)
-    return joined
-
-
-def _prettify_message(*message: Any) -> Any:
-    """As mitmproxy's, for flows on the terminal: `flow_detail`."""
-    return import_module(_VIEWS).prettify_message(*message)
 
 
 class _Registry:
