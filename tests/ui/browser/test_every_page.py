@@ -7,9 +7,13 @@ from importlib.resources import files
 
 import pytest
 from playwright.sync_api import Browser
+from tests.analysis import coding_session
 from tests.ui.browser.addresses import ADDRESSES, IDS
 from tests.ui.browser.conftest import Visitor, visit
-from tests.ui.served import Client
+from tests.ui.served import Client, served
+
+from sessiontap.cli.options import open_trace
+from sessiontap.ui.reading import Reading
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 KINDS = {"with scripts": {}, "without scripts": {"java_script_enabled": False}}
@@ -72,6 +76,30 @@ def test_a_phone_scrolls_in_one_direction(phone: Visitor, address: str) -> None:
     phone.open(address)
     wide = phone.page.evaluate("() => document.scrollingElement.scrollWidth")
     assert wide <= 390
+
+
+@pytest.fixture(scope="module")
+def coding(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
+    """A phone before the session of a coding agent."""
+    folder = coding_session.write(tmp_path_factory.mktemp("coding") / "trace")
+    with served(lambda: Reading(open_trace(folder))) as client:
+        found = visit(chromium, client.let_in(), viewport={"width": 390, "height": 800})
+        yield found
+        found.context.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "least"),
+    [("/sessions/@1/cache", 3), ("/sessions/@1/tools", 1), ("/compare?a=@1/2&b=@1/3", 1)],
+    ids=["cache", "tools", "compare"],
+)
+def test_a_phone_shows_tables_to_their_right_border(coding: Visitor, address: str, least: int) -> None:
+    coding.open(address)
+    borders = coding.page.evaluate(
+        "() => [...document.querySelectorAll('table')].map(one => one.getBoundingClientRect().right)"
+    )
+    assert len(borders) >= least
+    assert max(borders) <= 390
 
 
 @pytest.mark.parametrize("address", ["/nothing", "/sessions/nobody", "/?sort=colour", "/?unknown=1"])
