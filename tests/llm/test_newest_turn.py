@@ -4,7 +4,7 @@ from typing import Any, Literal, NamedTuple
 
 import pytest
 
-from sessiontap.llm.newest_turn import MessageLayout, Named, NewestTurn, newest
+from sessiontap.llm.newest_turn import MOST_LOOKED_AT, MessageLayout, Named, NewestTurn, newest
 
 
 class MessageFacts(NamedTuple):
@@ -98,3 +98,14 @@ def test_no_further_and_no_closer_than_it_takes() -> None:
     assert newest([question, tool, answer, answer], layout).message == "more"
     assert ("results", tool) not in looked
     assert looked.count(("calls", answer)) == 1
+
+
+def test_of_a_list_of_millions_only_the_last_messages_are_looked_at() -> None:
+    looked: list[int] = []
+
+    def role(message: int) -> None:
+        looked.append(message)
+
+    layout = MessageLayout(role, said=lambda message: None, results=lambda message: (), calls=lambda message: ())
+    newest(range(MOST_LOOKED_AT * 3), layout)
+    assert looked == list(range(MOST_LOOKED_AT * 3 - 1, MOST_LOOKED_AT * 2 - 1, -1))

@@ -1,15 +1,20 @@
 """The newest turn of a message list: the user's text, and the tool results behind the last assistant message.
 
 Families differ in how a message says whose it is and where it keeps what, so each brings a `MessageLayout`. Messages
-are looked at from the end, no further and no closer than it takes: a list may hold hundreds.
+are looked at from the end, no further and no closer than it takes: a list may hold hundreds, and somebody may send one
+of millions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from sessiontap.llm.pick import names
+
+MOST_LOOKED_AT = 10_000
+"""Messages: 20 ms. A conversation of more is not followed anyway."""
 
 Named = tuple[str | None, str | None]
 """A tool call's id and the tool's name, as far as they are given."""
@@ -49,7 +54,7 @@ def newest(messages: Sequence[Any], layout: MessageLayout) -> NewestTurn:
     only: str | None = None
     message: str | None = None
     behind, user_seen = True, False
-    for item in reversed(messages):
+    for item in islice(reversed(messages), MOST_LOOKED_AT):
         role = layout.role(item)
         if role == "assistant":
             if behind or unnamed:
