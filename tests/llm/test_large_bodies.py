@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,7 @@ from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm import large_bodies
 from sessiontap.llm.call import Asked, Call, Endpoint
 from sessiontap.llm.large_bodies import is_too_long, read_bounded, readable, reduced
+from sessiontap.llm.pick import parse
 
 MANY = 600_000
 
@@ -114,6 +116,44 @@ def test_a_stream_for_which_there_is_no_memory_is_not_read_and_its_usage_is_unkn
     read = reply(body, "text/event-stream", lambda size: False)
     assert (read.usage, read.text, read.stream) == (None, None, True)
     assert "too large to be read in the memory that there is" in read.problems[0]
+
+
+TREES = {
+    "lists": b'["ab"]',
+    "lists of lists": b"[[0]]",
+    "empty objects": b"{}",
+    "objects": b'{"%d":"%d"}',
+    "objects of objects": b'{"%d":{}}',
+    "short texts": b'"ab"',
+    "short texts beyond Latin": '"a😀"'.encode(),
+    "numbers": b"300",
+}
+
+
+@pytest.mark.parametrize("item", TREES.values(), ids=TREES)
+def test_the_memory_that_is_asked_for_holds_the_objects_of_a_body_however_small_they_are(item: bytes) -> None:
+    items = (item.replace(b"%d", b"%d" % (n + 10**6)) for n in range(100_000))
+    body = b'{"x":[%s],"text":"%s"}' % (b",".join(items), LONG)
+    asked: list[int] = []
+    assert readable(request(body), lambda size: not asked.append(size)) is None
+    tracemalloc.start()
+    try:
+        value, _ = parse(body)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert value
+    assert held < asked[0] < 5 * held
+
+
+def test_the_objects_of_a_streams_largest_event_count_in_the_memory_that_reading_takes() -> None:
+    event = b"data: [%s]\n\n" % b",".join([b'"ab"'] * 200_000)
+    asked: list[int] = []
+    for body in (event, event * 2):
+        reply(body, "text/event-stream", lambda size: not asked.append(size))
+    once, twice = asked
+    assert once > 12 * len(event)
+    assert twice - once < 3 * len(event), "one event at a time"
 
 
 def test_a_small_reply_asks_for_no_memory() -> None:

@@ -10,7 +10,7 @@ import threading
 import pytest
 from tests.support.gate import PATIENCE
 
-from sessiontap.recording.budget import COPIES, DEFAULT, LEAST, Budget, Lease, Shares
+from sessiontap.recording.budget import COPIES, DEFAULT, LEAST, Budget, Lease, ReadingLease, Shares
 
 MIB = 1 << 20
 
@@ -19,7 +19,8 @@ MIB = 1 << 20
 def test_the_shares_are_no_more_than_the_whole(total: int) -> None:
     shares = Shares(total)
     assert shares.proxy + shares.heads + shares.recorder + shares.index <= total
-    assert shares.proxy + shares.heads + shares.alone + shares.index <= total, "one large call in the recorder"
+    proxy = shares.proxy + shares.reading + shares.heads
+    assert proxy + shares.alone + shares.index <= total, "one large call in the recorder"
     assert shares.alone >= shares.bodies * COPIES
     assert 0 < shares.body < shares.proxy
 
@@ -153,3 +154,27 @@ print(libc.mallinfo2().malloc.hblks - before)
 def test_each_large_block_can_be_given_back_though_a_larger_one_was_freed() -> None:
     said = subprocess.run([sys.executable, "-c", LARGE_BLOCKS], capture_output=True, text=True, check=True)
     assert said.stdout == "4\n"
+
+
+def test_what_is_read_has_room_of_its_own_though_bodies_have_all_of_theirs() -> None:
+    budget = Budget(100, reading=50)
+    body, first, second = Lease.of(budget, 100), ReadingLease(budget), ReadingLease(budget)
+    assert first.read(30)
+    assert first.read(20), "it has that many"
+    assert not second.read(21)
+    assert not Lease(budget).grow(1)
+    first.end()
+    assert second.read(50)
+    assert (first.size, second.size, budget.used) == (0, 50, 150)
+    body.end()
+
+
+def test_what_is_read_leaves_half_to_bodies_and_all_when_it_is_over() -> None:
+    budget = Budget(100, reading=50)
+    lease, body = ReadingLease(budget), Lease(budget)
+    assert not lease.read(101)
+    assert lease.read(100)
+    assert body.grow(50)
+    assert not Lease(budget).grow(1)
+    lease.end()
+    assert (budget.used, budget.read, budget.free) == (50, 0, 50)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from sessiontap.callers import Caller
 from sessiontap.llm.history import DelegatedPrompt, ReplyFingerprint
 from sessiontap.recording import wire
+from sessiontap.recording.budget import Budget, Lease
 from sessiontap.recording.finished import Event, Fault, Handled, Note, PlannerUpdate, ReplyRead, UserMessage
 
 LARGE = bytes(range(256)) * 4096
@@ -84,6 +86,47 @@ def test_under_load_messages_come_together_and_what_hurries_does_not_wait() -> N
     os.close(into)
     assert [len(found) for found in messages] == [2]  # nor is the end waited for
     os.close(out)
+
+
+def test_memory_is_had_for_large_bodies_before_they_are_read_and_all_before_them_is_taken_by_then() -> None:
+    out, into = os.pipe()
+    note, body = b"".join(wire.message(wire.NOTE, Note("a", "b"))), LARGE * 16
+    pieces = wire.message(wire.CALL, None, whole(b"asked", body))
+    done: list[Any] = []
+    budget = Budget(1 << 30)
+
+    def reserve(size: int) -> Lease:
+        done.append(size)
+        return Lease.of(budget, size)
+
+    def send() -> None:
+        wire.write(into, [note, *pieces, *pieces, note])
+        os.close(into)
+
+    thread = threading.Thread(target=send)
+    messages = wire.Messages(out, linger=60.0)
+    messages.reserve = reserve
+    tracemalloc.start()
+    try:
+        thread.start()
+        for found in messages:
+            done += ["taken" if one.bodies == (b"asked", body) else "a note" for one in found]
+            leases = [one.lease.size if one.lease is not None else None for one in found]
+            assert leases == [5 + len(body) if any(one.bodies) else None for one in found]
+            found.clear()
+            assert budget.used == 0, "a message that was taken is held"
+            at_most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    thread.join()
+    os.close(out)
+    assert done == ["a note", *[5 + len(body), "taken"] * 2, "a note"]
+    assert at_most < 1.5 * len(body)
+
+
+def test_a_large_call_that_breaks_off_is_none_and_ends_the_messages() -> None:
+    pieces = wire.message(wire.CALL, None, whole(b"asked", LARGE * 4))
+    assert sent([b"".join(pieces)[:-1]], None) == []
 
 
 EVENTS: list[Event] = [

@@ -1,9 +1,9 @@
 """Bodies that are too large to be read in full: found before they are parsed, and read as far as that costs little.
 
 What parsing costs depends less on a body's size (an image in base64 is one string) than on the number of its values:
-400,000 messages of 30 bytes take a quarter of a second of the interpreter's lock, and as objects ten times their size.
-So values are estimated by the characters that begin them. Texts hold such characters, too, but a body that is taken for
-larger than it is has at least several megabytes.
+400,000 messages of 30 bytes take a quarter of a second of the interpreter's lock, and as objects up to thirty times
+their size. So values are estimated by the characters that begin them. Texts hold such characters, too, but a body that
+is taken for larger than it is has at least several megabytes.
 
 Of a larger body's JSON the top-level fields that are known by name are read, one by one, as far as they are small: the
 model and the usage are there, a list of a million items is not. The rest is skipped by a parser that makes no objects.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import msgspec
 
@@ -33,8 +34,8 @@ MOST_TOOLS = 1_000
 MOST_PROBLEMS = 20
 _LEAST_FRAME = 16
 """Bytes of a frame of an AWS event stream."""
-_OBJECT = 100
-"""Bytes of memory that a value takes, roughly."""
+_EVENT = 100
+"""Bytes of memory that a line or frame of a stream takes beside its text, roughly."""
 _WIDEST = 4
 """Bytes of a character in a text that has one beyond the first 65,536."""
 _SCALARS = 4
@@ -61,23 +62,45 @@ _Fields = msgspec.defstruct("_Fields", [(name, msgspec.Raw, msgspec.Raw()) for n
 _decode = msgspec.json.Decoder(_Fields).decode
 
 
-def values(body: bytes) -> int:
-    """Return the number of objects that a JSON body becomes, roughly and rather too many: under 2 ms a megabyte."""
-    return body.count(b'":') + body.count(b"{") + body.count(b"[") + body.count(b",") // _SCALARS
+class _Signs(NamedTuple):
+    """The characters of a JSON body that begin values. Texts hold some of them, too: it is rather too many."""
+
+    keys: int
+    objects: int
+    lists: int
+    commas: int
+
+    @classmethod
+    def of(cls, body: bytes) -> _Signs:
+        """Under 2 ms a megabyte."""
+        return cls(body.count(b'":'), body.count(b"{"), body.count(b"["), body.count(b","))
+
+    @property
+    def values(self) -> int:
+        return self.keys + self.objects + self.lists + self.commas // _SCALARS
+
+    def memory(self, body: bytes) -> int:
+        """Return the bytes that reading the body takes at most: objects as CPython makes them, a key and a text of 14
+        letters 64 bytes each, a number and its place 30 and twice its digits; and its texts, one encoded again."""
+        is_narrow = body.isascii() and b"\\u" not in body
+        texts = body.count(b'"') // 2 * (64 if is_narrow else 80)
+        objects = 64 * self.objects + 120 * self.keys + 88 * self.lists + 30 * self.commas
+        return objects + texts + _texts(body, is_narrow)
 
 
 def is_large(body: bytes, fits: Fits | None = None) -> bool:
-    """The JSON is too large to be read in full."""
+    """The JSON is too large to be read in full. `fits` is not asked if it is small."""
     if len(body) <= MOST_VALUES:
         return False
-    number = values(body)
-    return number > MOST_VALUES or (fits is not None and not fits(_memory(body, number)))
+    signs = _Signs.of(body)
+    return signs.values > MOST_VALUES or (fits is not None and not fits(signs.memory(body)))
 
 
-def _memory(body: bytes, number: int) -> int:
-    """Return the bytes that reading a body takes which has so many values: its texts, one of them encoded again."""
-    is_narrow = body.isascii() and b"\\u" not in body
-    return number * _OBJECT + len(body) * (1 + (1 if is_narrow else _WIDEST))
+def _texts(body: bytes, is_narrow: bool | None = None) -> int:
+    """Return the bytes that a body's texts take, one of them encoded again."""
+    if is_narrow is None:
+        is_narrow = body.isascii() and b"\\u" not in body
+    return len(body) * (1 + (1 if is_narrow else _WIDEST))
 
 
 def reduced(body: bytes, longest: int | None = None) -> bytes:
@@ -94,24 +117,37 @@ def reduced(body: bytes, longest: int | None = None) -> bytes:
         if longest is not None and len(found) > longest:
             continue
         raw = bytes(found)
-        number = values(raw) if raw else 0
+        number = _Signs.of(raw).values if raw else 0
         if raw and number <= min(_MOST_OF_FIELD, left):
             left -= number
             parts.append(f'"{name}":'.encode() + raw)
     return b"{" + b",".join(parts) + b"}"
 
 
-def readable(request: Request) -> Request | None:
+def readable(request: Request, fits: Fits | None = None) -> Request | None:
     """The request with so much of its body as is read of one that is too large; None: it is not too large.
 
     Of a body that is no object, or of other JSON than one value, nothing is read.
     """
     body = request.body
-    if body is None or not is_large(body):
+    if body is None or len(body) <= MOST_VALUES:
         return None
-    kind = body_kind(request.headers.get("content-type"), body)
-    is_value = request.method != "GET" and kind in ("json", "text")  # a WebSocket's turn is many values
-    return replace(request, body=reduced(body) if is_value else None)
+    is_json = body_kind(request.headers.get("content-type"), body) in ("json", "text")
+    if not is_large(body, fits if is_json else None):
+        return None
+    is_value = is_json and request.method != "GET"  # a WebSocket's turn is many values
+    return replace(request, body=_fitting(body, fits) if is_value else None)
+
+
+def _fitting(body: bytes, fits: Fits | None) -> bytes:
+    """Return what is read of a larger body; of it only small fields if there is no memory for more."""
+    if fits is None:
+        return reduced(body)
+    if fits(2 * len(body)):  # that many at most are copied
+        part = reduced(body)
+        if fits(len(part) + _Signs.of(part).memory(part)):
+            return part
+    return reduced(body, _LONGEST_FIELD)
 
 
 _LISTS = frozenset(key for shape in MESSAGE_SHAPES for key in shape.keys if key not in shape.single)
@@ -130,10 +166,7 @@ def read_bounded(call: Call, request: Request, response: Response, fits: Fits | 
     """See `read_reply`. Of a reply that is too large to be read in full what is known of it, and a problem in words."""
     body, kind = response.body, reply_kind(response)
     if kind == "json" and is_large(body, fits):
-        part = reduced(body)
-        if fits is not None and not fits(_memory(part, values(part))):
-            part = reduced(body, _LONGEST_FIELD)
-        reply = read_reply(call, request, replace(response, body=part))
+        reply = read_reply(call, request, replace(response, body=_fitting(body, fits)))
         return _bounded(replace(reply, problems=("the response is too large to be read in full", *reply.problems)))
     if len(body) > MOST_VALUES and (why := _too_many(body, kind, fits)):
         return Reply(stream=kind in STREAMS, problems=(why,))
@@ -148,14 +181,18 @@ def _too_many(body: bytes, kind: BodyKind, fits: Fits | None) -> str | None:
         ends = _line_ends(body)
     else:
         return None
-    start = number = 0
+    start = number = most = 0
     for number, end in enumerate(ends, start=1):
         if number > MOST_EVENTS:
             return f"the response has more than {MOST_EVENTS} events or lines, too many to be read"
-        if end - start > MOST_VALUES and is_large(body[start:end]):
-            return f"the response has an event of {end - start} bytes, too large to be read"
+        if end - start > MOST_VALUES:
+            event = body[start:end]
+            signs = _Signs.of(event)
+            if signs.values > MOST_VALUES:
+                return f"the response has an event of {end - start} bytes, too large to be read"
+            most = max(most, len(event) + signs.memory(event))
         start = end
-    if fits is not None and not fits(_memory(body, number)):
+    if fits is not None and not fits(number * _EVENT + _texts(body) + most):  # one event at a time
         return f"the response of {len(body)} bytes is too large to be read in the memory that there is"
     return None
 

@@ -17,7 +17,7 @@ from sessiontap.llm.history import History
 from sessiontap.llm.refusal import Refusal
 from sessiontap.proxy.bodies import BodyTap
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.recording.budget import Lease
+from sessiontap.recording.budget import ReadingLease
 from sessiontap.rules import Decision, FilledSettings
 from sessiontap.sessions import Link, Session
 from sessiontap.sessions.match_scope import MatchScope
@@ -127,7 +127,7 @@ class CallContext:
     """At its gateway, while that has not answered."""
     refusal: Refusal | None = None
     """The answer that it gets in its server's stead: a limit of the rules is reached."""
-    decoded: Lease | None = None
+    decoded: ReadingLease | None = None
     """Of the memory that its request takes decoded, until it is planned."""
     request_tap: BodyTap | None = None
     reply_tap: BodyTap | None = None

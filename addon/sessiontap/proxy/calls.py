@@ -19,10 +19,10 @@ from sessiontap.proxy.call_context import CallContext, Plan
 from sessiontap.proxy.finish import OVER_BUDGET, Bodies, Heads, finished_call
 from sessiontap.proxy.notices import Notices
 from sessiontap.proxy.plan import Planner, facts_of
-from sessiontap.proxy.prepare import as_turn, history_of, is_heavy, read, slimmed
+from sessiontap.proxy.prepare import NO_MEMORY, as_turn, history_of, is_heavy, read, slimmed
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.replies import PATIENCE, Replies
-from sessiontap.recording.budget import Budget, Lease, Shares
+from sessiontap.recording.budget import Budget, ReadingLease, Shares
 from sessiontap.recording.finished import Outcome, PlannerUpdate
 from sessiontap.rules import Decision, Rules, decide
 from sessiontap.trace.outcomes import LOCAL_STEP
@@ -42,8 +42,8 @@ class Calls:
         self.planner = planner
         self.notices = notices
         self.faults = faults
-        self.budget = Budget(Shares().proxy, Shares().body, Shares().bodies)
-        """Of the memory that bodies may take."""
+        self.budget = Budget(Shares().proxy, Shares().body, Shares().bodies, reading=Shares().reading)
+        """Of the memory that bodies, and requests while they are read, may take."""
         self.recorder: Recorder | None = None
         """None before the start and after the end: calls pass unrecorded."""
         self.replies = Replies(self._take_update)
@@ -86,10 +86,12 @@ class Calls:
         """Read the request, and the conversation in it."""
         if context.connection.caller is None and open_files.none_left():
             self.notices.no_files()
-        context.decoded = Lease(self.budget)
+        context.decoded = ReadingLease(self.budget)
         context.request, call, problem = read(context.request, context.destination, wire, context.decoded)
         if problem is not None:
             context.flags.append("undecodable")
+        if NO_MEMORY in call.asked.problems:
+            context.flags.append(OVER_BUDGET)
         context.call = call = as_turn(call, context.socket)
         with self.faults.guard("conversations"):
             context.history = history_of(call)

@@ -127,9 +127,10 @@ class Notices:
             self.note("open_files", text)
 
     def over_budget(self) -> None:
-        """Say once that bodies are cut because the memory is in use."""
+        """Say once that bodies are cut, or a request is not read, because the memory is in use."""
         text = (
-            f"bodies are recorded in part while the {self.memory >> 20} MB of session_memory are in use. "
+            "bodies are recorded in part, and large requests read in part, while the "
+            f"{self.memory >> 20} MB of session_memory are in use. "
             f"Their calls pass unchanged; their records have the flag {OVER_BUDGET}"
         )
         if self.once(text):

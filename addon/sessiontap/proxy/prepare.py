@@ -19,7 +19,7 @@ from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.proxy.call_context import CallContext, Plan, SocketContext
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.recording.budget import Lease
+from sessiontap.recording.budget import ReadingLease
 from sessiontap.sessions import ClientConnection
 from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 
@@ -28,19 +28,21 @@ LIGHT, HEAVY = 1 << 16, 1 << 20
 MANY_PARTS = 5_000
 """Objects in the JSON of one in between."""
 TOO_LARGE = "the request is too large to be read in full"
+NO_MEMORY = "there is no memory to read the request in full"
 TOO_LONG = "the request's conversation is too long to be followed"
 
 
 def read(
-    request: Request, destination: Destination, wire: bytes | None, lease: Lease | None = None
+    request: Request, destination: Destination, wire: bytes | None, lease: ReadingLease | None = None
 ) -> tuple[Request, Call, str | None]:
     """The request with its body decoded, what it asks for, and what was wrong with its encoding.
 
-    `lease`: of the memory that a decoded body takes. It counts, and is had in any case: rules go by what is read here.
+    `lease`: of the memory that a decoded body takes, and a large one as objects. The decoded body is had in any case.
 
-    Of a body that is too large, or whose encoding stands for too much, only a part is read: see `Call.partial`.
+    Of a body that is too large, whose encoding stands for too much, or whose objects find no memory, only a part is
+    read: see `Call.partial`.
     """
-    problem, is_beyond = None, False
+    problem, is_beyond, too_large = None, False, TOO_LARGE
     if wire is not None:
         decoded = _decoded(wire, request.headers.get("content-encoding"), lease)
         is_beyond, problem = decoded.beyond, decoded.problem
@@ -50,16 +52,25 @@ def read(
         )
     host, provider = destination.host, destination.provider
     endpoint = endpoint_of(request.method, host, request.path, provider, operation=destination.operation)
-    part = readable(request)
+
+    def fits(size: int) -> bool:
+        nonlocal too_large
+        if lease is None or lease.read(held + size):
+            return True
+        too_large = NO_MEMORY
+        return False
+
+    held = lease.size if lease is not None else 0
+    part = readable(request, fits)
     call = read_request(part or request, endpoint)
     if part is not None or is_beyond:
-        call = replace(call, partial=True, asked=_with_problem(call, TOO_LARGE))
+        call = replace(call, partial=True, asked=_with_problem(call, too_large))
     elif is_too_long(call):
         call = replace(call, asked=_with_problem(call, TOO_LONG))
     return request, call, problem
 
 
-def _decoded(wire: bytes, encodings: str | None, lease: Lease | None) -> Decoded:
+def _decoded(wire: bytes, encodings: str | None, lease: ReadingLease | None) -> Decoded:
     if lease is None or not encodings:
         return decode(wire, encodings)
     most = min(LIMIT, max(HARMLESS, lease.budget.most))
@@ -88,8 +99,11 @@ def _with_problem(call: Call, problem: str) -> Asked:
 
 def is_heavy(wire: bytes, encoding: str | None) -> bool:
     """Reading the request takes the loop more than a few milliseconds: it is large, has many parts, or is encoded and
-    may become so."""
+    becomes so. A small one does not wait for the large ones, which are read one at a time."""
     size = len(wire)
+    if encoding and 0 < size <= LIGHT:
+        decoded = decode(wire, encoding, limit=HEAVY)
+        return decoded.beyond or is_heavy(decoded.data, None)
     return size > HEAVY or bool(size and encoding) or (size > LIGHT and wire.count(b"{") > MANY_PARTS)
 
 

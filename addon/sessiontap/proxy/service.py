@@ -147,6 +147,7 @@ class Service:
         shares = Shares(settings.memory)
         budget = self.calls.budget
         budget.limit, budget.most, budget.together = shares.proxy, shares.body, shares.bodies
+        budget.reading = shares.reading
         self.notices.memory = settings.memory
         self.planner.conversations.key = recorder.key
         if first:

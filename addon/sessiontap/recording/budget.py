@@ -4,7 +4,8 @@
     4 sixteenths   the recorder: calls from when they are read until they are written, with what decoding, reading and
                    redacting them takes; a call that needs more waits until it is alone, and may then have `alone`
     2 sixteenths   the recorder's index: earlier bodies that new ones are stored as changes of
-    5 sixteenths   nobody: the memory that was freed and that the allocators keep, and what waits for the collector
+    5 sixteenths   nobody: the memory that was freed and that the allocators keep, and what waits for the collector. A
+                   part of it (`reading`) is lent to the proxy for requests that it reads while bodies have all its own
 
 Whoever holds bytes has a `Lease` of a `Budget`. A lease that may not grow cuts its body: the call passes untouched, its
 record stays, and its flags say which body is not whole.
@@ -62,6 +63,11 @@ class Shares:
         return self.total // 16
 
     @property
+    def reading(self) -> int:
+        """Bytes beyond `proxy` for requests that are read: rules go by them, whatever bodies take."""
+        return self.total * 3 // 32
+
+    @property
     def recorder(self) -> int:
         return self.total // 4
 
@@ -89,29 +95,54 @@ class Budget:
     """So many bytes, shared by leases. For any thread."""
 
     def __init__(
-        self, limit: int, most: int | None = None, together: int | None = None, alone: int | None = None
+        self,
+        limit: int,
+        most: int | None = None,
+        together: int | None = None,
+        alone: int | None = None,
+        reading: int = 0,
     ) -> None:
         """`most`: bytes of one body, `together`: of a call's two; they are no larger than the limit anyway. `alone`:
-        bytes that a holder may `reach` while nobody else has any."""
+        bytes that a holder may `reach` while nobody else has any. `reading`: bytes beyond the limit for readers."""
         self.limit = limit
         self.most = limit if most is None else most
         self.together = limit if together is None else together
         self.alone = limit if alone is None else alone
+        self.reading = reading
         self.used = 0
+        self.read = 0
+        """Bytes of `used` that are for reading."""
         self._changed = threading.Condition()  # its lock may be taken again: the collector may end a lease anywhere
 
     def take(self, size: int, held: int = 0) -> bool:
         """Take `size` bytes more for a holder of `held`. False: less would be left for others than it would have."""
         with self._changed:
-            if held + size > self.limit - self.used:
+            if held + size > self.free:
                 return False
             self.used += size
             return True
 
-    def force(self, size: int) -> None:
+    @property
+    def free(self) -> int:
+        """Bytes that bodies may still take."""
+        return self.limit - self.used + min(self.read, self.reading)
+
+    def take_to_read(self, size: int) -> bool:
+        """Take `size` bytes more of those for reading, and beyond them of the bodies'. False: they would have less left
+        than that."""
+        with self._changed:
+            beyond = max(0, self.read + size - self.reading) - max(0, self.read - self.reading)
+            if beyond > self.free - beyond:
+                return False
+            self.used += size
+            self.read += size
+            return True
+
+    def force(self, size: int, to_read: bool = False) -> None:
         """Take `size` bytes that are already in use."""
         with self._changed:
             self.used += size
+            self.read += size * to_read
 
     def wait(self, size: int, held: int = 0) -> None:
         """Take `size` bytes more for a holder of `held` as soon as there are so many, or nobody else has any."""
@@ -120,10 +151,11 @@ class Budget:
                 self._changed.wait()
             self.used += size
 
-    def give(self, size: int) -> None:
+    def give(self, size: int, to_read: bool = False) -> None:
         """Give back `size` bytes."""
         with self._changed:
             self.used -= size
+            self.read -= size * to_read
             self._changed.notify_all()
 
 
@@ -131,6 +163,7 @@ class Lease:
     """The bytes of a budget that one holder has. Given back when it is ended, or when nobody holds it any more."""
 
     __slots__ = ("budget", "size")
+    to_read = False
 
     def __init__(self, budget: Budget, size: int = 0) -> None:
         """`size` bytes that were taken already."""
@@ -153,7 +186,7 @@ class Lease:
     def hold(self, size: int) -> bool:
         """Have at least `size` bytes, which are in use whether there is room for them or not. Returns True."""
         if size > self.size:
-            self.budget.force(size - self.size)
+            self.budget.force(size - self.size, self.to_read)
             self.size = size
         return True
 
@@ -170,7 +203,7 @@ class Lease:
         """Keep only `size` bytes."""
         if size < self.size:
             freed, self.size = self.size - size, size
-            self.budget.give(freed)
+            self.budget.give(freed, self.to_read)
 
     def end(self) -> None:
         """Give all of it back."""
@@ -178,3 +211,18 @@ class Lease:
 
     def __del__(self) -> None:
         self.shrink(0)
+
+
+class ReadingLease(Lease):
+    """The bytes that a request takes while it is read."""
+
+    __slots__ = ()
+    to_read = True
+
+    def read(self, size: int) -> bool:
+        """Have at least `size` bytes. False: they may not be had."""
+        if size > self.size:
+            if not self.budget.take_to_read(size - self.size):
+                return False
+            self.size = size
+        return True

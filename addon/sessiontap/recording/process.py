@@ -137,12 +137,18 @@ class RecorderWork:
             self._taken += counts
         self._events.send(*found, self._handled())
 
+    def reserve(self, size: int) -> Lease:
+        """Return a lease for a call with bodies of so many bytes. A reader that is ahead of the writer waits here, and
+        the proxy's queue behind it."""
+        self._budget.wait(size * COPIES)
+        return Lease(self._budget, size * COPIES)
+
     def _take(self, message: wire.Message, events: list[Event]) -> None:
-        value, kind, wires = wire.value_of(message), message.kind, list(message.bodies)
+        value, kind, wires, lease = wire.value_of(message), message.kind, list(message.bodies), message.lease
         del message
         match kind:
             case wire.CALL:
-                self._call(value, wires, events)
+                self._call(value, wires, lease or self.reserve(sum(map(len, wires))), events)
             case wire.CALLER:
                 self._callers.put(value.id, value)
             case wire.NOTE:
@@ -161,13 +167,9 @@ class RecorderWork:
         self._on_idle()
         self._closer.close(COMPRESSING_SECONDS)
 
-    def _call(self, call: FinishedCall, wires: list[bytes], events: list[Event]) -> None:
-        """`wires`: both bodies as they came; emptied once they are decoded."""
+    def _call(self, call: FinishedCall, wires: list[bytes], lease: Lease, events: list[Event]) -> None:
+        """`wires`: both bodies as they came; emptied once they are decoded. `lease`: of the memory that they take."""
         exchange = line = counted = None
-        size = sum(map(len, wires))
-        # A reader that is ahead of the writer waits here, and the proxy's queue behind it.
-        self._budget.wait(size * COPIES)
-        lease = Lease(self._budget, size * COPIES)
         try:
             exchange = decode_exchange(call, wires[0], wires[1], self._faults, self._most, lease)
         finally:  # a later call may be waiting for the update
@@ -297,9 +299,11 @@ def main() -> int:
     gc.collect()
     gc.freeze()
     give_large_blocks_back()
-    for messages in wire.Messages(0, LINGER_SECONDS):
+    incoming = wire.Messages(0, LINGER_SECONDS)
+    for messages in incoming:
         if recording is None:
             recording = RecorderWork(wire.value_of(messages.pop(0)), to_proxy)
+            incoming.reserve = recording.reserve
             to_proxy.send(Handled(0))
         ended = ended or any(message.kind == wire.END for message in messages)
         recording.take(messages)

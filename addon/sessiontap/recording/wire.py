@@ -6,6 +6,7 @@ call its two bodies as they are: nothing copies them into a message first. Back 
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import select
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 
 from sessiontap.callers import Caller
+from sessiontap.recording.budget import Lease
 from sessiontap.recording.finished import Event, Fault, FinishedCall, Note, OwnPrice, Start
 
 Pieces = tuple[Sequence[bytes], int]
@@ -29,8 +31,10 @@ _HEAD = struct.Struct("<BIII")
 _LENGTH = struct.Struct("<I")
 _AT_ONCE = 1 << 20
 """Bytes of one read."""
-_ENOUGH = 8 << 20
+_ENOUGH = 2 << 20
 """Bytes of bodies that wait at most for more to come."""
+_LARGE = 1 << 20
+"""Bytes of a call's bodies from which on memory is had for them before they are read."""
 _SMALL = 4096
 _NO_BODIES: tuple[Pieces, Pieces] = ((), 0), ((), 0)
 _MOST_EVENTS = 256 << 20
@@ -61,6 +65,8 @@ class Message(NamedTuple):
     data: bytes
     bodies: tuple[bytes, bytes] = (b"", b"")
     pickled: bool = False
+    lease: Lease | None = None
+    """Of the memory that its bodies take, if they are large."""
 
 
 def value_of(message: Message) -> Any:
@@ -107,25 +113,35 @@ class Messages:
     What comes after a while of silence is given at once; under load, what comes within `linger` seconds is given
     together: a process that wakes for each batch of a few calls spends as much on its cold caches as on the calls.
     HURRY ends the wait.
+
+    A call with large bodies comes alone: it is read when all before it is taken, and there is memory for it.
     """
 
     def __init__(self, file: int, linger: float = 0.0) -> None:
+        self.reserve: Callable[[int], Lease] | None = None
+        """Returns a lease for bodies of so many bytes, once they may be had."""
         self._file = file
         self._linger = linger if os.name == "posix" else 0.0  # elsewhere a pipe cannot be waited for
         self._buffer = bytearray()
         self._is_open = True
+        self._large_is_next = False
 
     def __iter__(self) -> Iterator[list[Message]]:
         """Ends with the pipe. Raises OSError."""
         until = time.monotonic()
         while self._is_open:
             found = self._read()
-            while self._is_open and _can_wait(found) and (left := until - time.monotonic()) > 0:
+            while self._can_wait(found) and (left := until - time.monotonic()) > 0:
                 if select.select([self._file], [], [], left)[0]:
                     found += self._read()
             if found:
                 until = time.monotonic() + self._linger
                 yield found
+            if self._large_is_next and (found := self._read_large()):
+                yield found  # the only hold on it: its lease ends with whoever takes it
+
+    def _can_wait(self, found: Sequence[Message]) -> bool:
+        return self._is_open and not self._large_is_next and _can_wait(found)
 
     def _read(self) -> list[Message]:
         """Read once. Return the messages that are complete."""
@@ -139,6 +155,7 @@ class Messages:
             kind, size, request, reply = _HEAD.unpack_from(buffer, at)
             start = at + _HEAD.size
             if len(buffer) < start + size + request + reply:
+                self._large_is_next = request + reply >= _LARGE
                 break
             with memoryview(buffer) as view:
                 cut = [bytes(view[a:b]) for a, b in _spans(start, size, request, reply)]
@@ -146,6 +163,33 @@ class Messages:
             at = start + size + request + reply
         del buffer[:at]
         return found
+
+    def _read_large(self) -> list[Message]:
+        """Return the message that is next, its bodies read into their place; nothing if it breaks off."""
+        self._large_is_next = False
+        kind, *sizes = _HEAD.unpack_from(self._buffer)
+        del self._buffer[: _HEAD.size]
+        lease = self.reserve(sum(sizes[1:])) if self.reserve is not None else None
+        found: list[bytes] = []
+        for size in sizes:
+            data = self._exactly(size)
+            if data is None:
+                return []
+            found.append(data)
+        return [Message(kind & ~_PICKLED, found[0], (found[1], found[2]), bool(kind & _PICKLED), lease)]
+
+    def _exactly(self, size: int) -> bytes | None:
+        into = io.BytesIO()  # its bytes are given away without a copy
+        ahead = self._buffer[:size]
+        del self._buffer[:size]
+        into.write(ahead)
+        while (left := size - into.tell()) > 0:
+            data = os.read(self._file, min(left, _AT_ONCE))
+            if not data:
+                self._is_open = False
+                return None
+            into.write(data)
+        return into.getvalue()
 
 
 def _can_wait(found: Sequence[Message]) -> bool:
