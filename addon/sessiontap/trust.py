@@ -110,6 +110,11 @@ def is_plain_beyond_loopback(url: str) -> bool:
         return True
 
 
+def is_http_beyond_loopback(url: str) -> bool:
+    """The same of `http://` alone: other schemes lead to files and object stores."""
+    return url.lower().startswith("http:") and is_plain_beyond_loopback(url)
+
+
 def host_name(authority: str) -> str:
     """The host in a Host field, an :authority or a host alone: lower case, without port, brackets and final dot."""
     host = authority.strip().lower()

@@ -224,6 +224,21 @@ def test_a_gateway_without_the_key_that_it_needs(item: str, warned: bool) -> Non
     assert said == ["rules.yaml: the gateway 'mine' has no key, so its calls go to their own hosts"] * warned
 
 
+@pytest.mark.parametrize(
+    ("item", "is_warned"),
+    [
+        pytest.param("{to: otlp, endpoint: 'http://collector:4318', content: true}", True, id="content, elsewhere"),
+        pytest.param("{to: otlp, endpoint: 'http://collector:4318'}", False, id="no content"),
+        pytest.param("{to: otlp, endpoint: 'https://collector:4318', content: true}", False, id="TLS"),
+        pytest.param("{to: otlp, endpoint: 'http://127.0.0.1:4318', content: true}", False, id="this machine"),
+        pytest.param("{to: parquet, endpoint: 's3://bucket/calls', content: true}", False, id="an object store"),
+    ],
+)
+def test_a_push_that_carries_prompts_in_clear(item: str, is_warned: bool) -> None:
+    warnings = lint(load_text(f"push: [{item}]"))
+    assert [" in clear; give https://HOST" in one for one in warnings] == [True] * is_warned
+
+
 def test_several_rules_can_take_all_that_a_later_one_sets() -> None:
     rules = load("rules: [{rule: a, user: x}, {match: {model: m*}, tags: [t], state: {s: 1}}, "
                  "{match: {model: m}, user: y, state: {s: 2}}]")  # fmt: skip

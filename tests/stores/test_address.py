@@ -72,3 +72,17 @@ def test_without_its_library_the_start_ends_with_what_to_install(
     options = {option.name: option.default for option in settings.OPTIONS} | {"session_store": "redis://store"}
     with pytest.raises(settings.SettingsError, match=r"pip install 'sessiontap\[redis\]'"):
         settings.parse(options, {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("option", "password", "is_in_clear"),
+    [
+        pytest.param("redis://10.0.0.5", "secret", True, id="another machine"),
+        pytest.param("redis://10.0.0.5", "", False, id="no password"),
+        pytest.param("rediss://10.0.0.5", "secret", False, id="TLS"),
+        pytest.param("redis://127.0.0.1", "secret", False, id="this machine"),
+        pytest.param("unix:///run/redis.sock", "secret", False, id="a socket"),
+    ],
+)
+def test_a_password_in_clear(option: str, password: str, is_in_clear: bool) -> None:
+    assert parse(option, {"SESSIONTAP_STORE_PASSWORD": password}).is_password_in_clear is is_in_clear

@@ -182,6 +182,10 @@ class Service:
         planner, self.store = self.planner, None
         planner.store = planner.registry
         if settings.store is not None:
+            if settings.store.is_password_in_clear and self._speaks:
+                logger.warning(
+                    f"sessiontap: the password of {settings.store} goes over the network in clear; use rediss://"
+                )
             self.store = planner.store = RedisStore(
                 settings.store,
                 planner.registry,

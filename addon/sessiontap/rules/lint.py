@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sessiontap import dialects
+from sessiontap import dialects, trust
 from sessiontap.gateways import KINDS
 from sessiontap.linear_regex import BytesRegex
 from sessiontap.rules.conditions import AllOf, AnyOf, Leaf, MatchCondition, Not, every_leaf
@@ -55,10 +55,16 @@ def lint(rules: Rules) -> list[str]:
         for item in rules.gateways.values()
         if item.url is not None and item.key is None and KINDS[item.kind].needs_key
     ]
+    in_clear = [
+        f"{rules.filename}: the push to {quoted(push.endpoint)} carries prompts and replies over the network in clear; "
+        "give https://HOST, or leave content out"
+        for push in rules.pushes
+        if push.content and push.endpoint and "://" in push.endpoint and trust.is_http_beyond_loopback(push.endpoint)
+    ]
     redacted = (text for text in rules.redact_patterns if text.startswith("re:"))
     return [
         f"{rules.filename}:{rule.line}:{rule.column}: {_name(rule)} {warning}" for rule, warning in found
-    ] + keyless + [
+    ] + keyless + in_clear + [
         f"{rules.filename}: under redact {quoted(text)} {warning}"
         for text in redacted
         for warning in _doubts(text, BytesRegex(text.removeprefix("re:")).size)

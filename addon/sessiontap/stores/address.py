@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from sessiontap import units
+from sessiontap.trust import is_loopback
 
 PASSWORD_VARIABLE = "SESSIONTAP_STORE_PASSWORD"
 TIMEOUT = 0.005
@@ -37,6 +38,12 @@ class StoreAddress:
     """Seconds."""
     path: str | None = None
     """Of a socket of this machine, in the place of host and port."""
+
+    @property
+    def is_password_in_clear(self) -> bool:
+        """The password leaves this machine without TLS."""
+        is_local = self.path is not None or is_loopback(self.host)
+        return self.password is not None and not self.tls and not is_local
 
     def __str__(self) -> str:
         """As people are told; without user and password."""
