@@ -19,7 +19,7 @@ from tests.support.gate import PATIENCE
 from sessiontap import trace
 from sessiontap.cli import following, output
 from sessiontap.cli.output import ReaderGone
-from sessiontap.trace import in_flight
+from sessiontap.trace import in_flight_queries
 from sessiontap.trace.index.filters import Filters
 
 
@@ -94,7 +94,7 @@ class Tail:
 @pytest.fixture
 def tail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tail:
     """A log with call 1. Its proxies are asked at every look."""
-    monkeypatch.setattr(in_flight, "_ASKED_AGAIN", -1.0)
+    monkeypatch.setattr(in_flight_queries, "_ASKED_AGAIN", -1.0)
     folder = tmp_path / "trace"
     recorded.write(folder, [recorded.calls()[0]])
     return Tail(folder)
@@ -122,7 +122,7 @@ def test_a_short_one_comes_only_when_it_has_ended(tail: Tail) -> None:
 def test_an_answer_from_before_its_end_does_not_begin_it_again(
     tail: Tail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(in_flight, "_ASKED_AGAIN", 1e9)  # the first answer holds
+    monkeypatch.setattr(in_flight_queries, "_ASKED_AGAIN", 1e9)  # the first answer holds
     tail.begins(5)()
     assert tail.rows(tail.ends(5), nothing, nothing) == [(1, "ended"), (5, "begun"), (5, "ended")]
 
