@@ -17,26 +17,8 @@ from sessiontap.llm.streaming import body_kind
 
 pytestmark = needs_corpus
 
-_INTERACTIONS = (
-    "openinference/python/instrumentation/openinference-instrumentation-google-genai/tests/cassettes/"
-    "test_interactions_instrumentation/"
-)
-EXCEPTIONS: dict[str, str] = dict.fromkeys(
-    (
-        f"{_INTERACTIONS}test_{test}#0"
-        for test in (
-            "generate_interactions_async[False]", "generate_interactions_async[True]",
-            "generate_interactions_multi_model_messages[False]", "generate_interactions_multi_model_messages[True]",
-            "generate_interactions_simple_message[False]", "generate_interactions_simple_message[True]",
-            "interactions_with_thinking_stream",
-        )
-    ),
-    "its text stands in it, and of a stream its model and usage: only a whole answer was looked into for usage",
-)  # fmt: skip
+EXCEPTIONS: dict[str, str] = {}
 """Id of an exchange -> why our reading is right and the expectation is not."""
-
-LATER_FAMILIES = ("gemini-interactions",)
-"""The recorded exchanges have no name for these: they say `other`."""
 
 CUTS = 10
 
@@ -55,8 +37,7 @@ def test_provider_and_family_of_every_exchange() -> None:
     found, expected = {}, {}
     for item in recorded():
         call = item.call()
-        family = call.endpoint.family
-        found[item.id] = (call.endpoint.provider, "other" if family in LATER_FAMILIES else family)
+        found[item.id] = (call.endpoint.provider, call.endpoint.family)
         expected[item.id] = (item.expect["provider"], item.expect["family"] or "other")
     assert found == expected
 
