@@ -43,6 +43,27 @@ def test_lost(notes: list[dict[str, Any]], expected: list[str]) -> None:
     assert gaps.lost(notes) == expected
 
 
+@pytest.mark.parametrize(
+    ("notes", "expected"),
+    [
+        pytest.param([{"kind": "rules", "time": AT, "text": "3 rules in force"}], [], id="never"),
+        pytest.param(
+            [{"kind": "proxy_gone", "time": AT}],
+            ["the proxy was killed or crashed at 2025-11-21 05:00:00: calls under way are not recorded"],
+            id="once",
+        ),
+        pytest.param(
+            [{"kind": "proxy_gone", "time": AT + 10**9}, {"kind": "proxy_gone", "time": AT}],
+            ["the proxy was killed or crashed 2 times, the last time at 2025-11-21 05:00:01: "
+             "calls under way are not recorded"],
+            id="twice",
+        ),
+    ],
+)  # fmt: skip
+def test_a_proxy_that_was_killed(notes: list[dict[str, Any]], expected: list[str]) -> None:
+    assert gaps.killed(notes) == expected
+
+
 def test_uncaptured_by_program() -> None:
     notes = [
         {"kind": "not_captured", "process": "node", "host": "b.example", "text": "old"},

@@ -230,6 +230,8 @@ def _log(folder: Path) -> Iterator[Finding]:
         return  # there is none yet
     for text in gaps.lost(notes):
         yield Finding("log", text, True)
+    for text in gaps.killed(notes):
+        yield Finding("log", text, True)
     for text in gaps.uncaptured(notes):
         yield Finding("passed", text)
     for text in gaps.differing_clocks(clocks):

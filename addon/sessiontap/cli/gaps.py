@@ -1,4 +1,5 @@
-"""Gaps of the trace, as sentences on stderr: damage, lost records, calls that were not captured, clocks that differ."""
+"""Gaps of the trace, as sentences on stderr: damage, lost records, killed proxies, calls that were not captured, and
+clocks that differ."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ def tell(trace: Trace, since: int | None = None) -> None:
     """Print what is missing from the trace; notes count since `since` (Unix nanoseconds)."""
     notes = trace.notes(since)
     clocks = differing_clocks(trace.query_clock_gaps())
-    for text in (*lost(notes), *uncaptured(notes), *protected(notes), *damaged(trace.problems), *clocks):
+    of_notes = (*lost(notes), *killed(notes), *uncaptured(notes), *protected(notes))
+    for text in (*of_notes, *damaged(trace.problems), *clocks):
         print_notice(line(text))
 
 
@@ -43,6 +45,15 @@ def lost(notes: Iterable[Mapping[str, Any]]) -> list[str]:
     total = sum(reasons.values())
     most = "up to " if "died" in reasons else ""  # what was being written is lost as well, and nobody counted it
     return [f"{most}{plural(total, 'record')} {'was' if total == 1 else 'were'} lost {when} ({why})"]
+
+
+def killed(notes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The ends of a proxy that had no time to write what was under way, in one sentence."""
+    times = [one.get("time") or 0 for one in notes if one.get("kind") == "proxy_gone"]
+    if not times:
+        return []
+    often = f"{len(times)} times, the last time " if len(times) > 1 else ""
+    return [f"the proxy was killed or crashed {often}at {day_and_clock(max(times))}: calls under way are not recorded"]
 
 
 def uncaptured(notes: Iterable[Mapping[str, Any]]) -> list[str]:
