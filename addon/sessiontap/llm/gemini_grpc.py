@@ -15,42 +15,36 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import gemini
 from sessiontap.llm.call import Asked, Call, Reply
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.grpc import is_grpc, messages, status_error
+from sessiontap.llm.grpc import is_grpc, reply_messages, request_message, status_error
 from sessiontap.llm.pick import count, dicts, in_range, text
-from sessiontap.llm.protobuf import STRUCT, Damaged, EnumNames, ProtoField, Schema, message
+from sessiontap.llm.protobuf import MANY, STRUCT, EnumNames, Schema, schema
 from sessiontap.llm.refusal import grpc_refusal
 
 _VERTEX = "/google.cloud.aiplatform."
 _STREAMING = "/StreamGenerateContent"
 
 
-def _schema(**fields: tuple[int, Any] | tuple[int, Any, bool]) -> Schema:
-    return Schema({number: ProtoField(name, kind, *many) for name, (number, kind, *many) in fields.items()})
-
-
 def _enum(*names: str) -> EnumNames:
     return EnumNames(enumerate(names))
 
 
-MANY = True
-
 _MODALITIES = _enum("MODALITY_UNSPECIFIED", "TEXT", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT")
-_MODALITY_COUNT = _schema(modality=(1, _MODALITIES), tokenCount=(2, "int"))
-_BLOB = _schema(mimeType=(1, "string"), data=(2, "bytes"))
-_FILE = _schema(mimeType=(1, "string"), fileUri=(2, "string"))
-_CALL = _schema(name=(1, "string"), args=(2, STRUCT), id=(3, "string"))
-_RESPONSE = _schema(name=(1, "string"), response=(2, STRUCT), id=(3, "string"))
+_MODALITY_COUNT = schema(modality=(1, _MODALITIES), tokenCount=(2, "int"))
+_BLOB = schema(mimeType=(1, "string"), data=(2, "bytes"))
+_FILE = schema(mimeType=(1, "string"), fileUri=(2, "string"))
+_CALL = schema(name=(1, "string"), args=(2, STRUCT), id=(3, "string"))
+_RESPONSE = schema(name=(1, "string"), response=(2, STRUCT), id=(3, "string"))
 _LANGUAGES = _enum("LANGUAGE_UNSPECIFIED", "PYTHON")
 _OUTCOMES = _enum("OUTCOME_UNSPECIFIED", "OUTCOME_OK", "OUTCOME_FAILED", "OUTCOME_DEADLINE_EXCEEDED")
-_CODE = _schema(language=(1, _LANGUAGES), code=(2, "string"))
-_CODE_RESULT = _schema(outcome=(1, _OUTCOMES), output=(2, "string"))
-_DECLARED = _schema(name=(1, "string"), description=(2, "string"))
+_CODE = schema(language=(1, _LANGUAGES), code=(2, "string"))
+_CODE_RESULT = schema(outcome=(1, _OUTCOMES), output=(2, "string"))
+_DECLARED = schema(name=(1, "string"), description=(2, "string"))
 _NOTHING = Schema()
 """A message that counts by being there."""
 
 # Vertex AI -----------------------------------------------------------------------------------------------------------
 
-_V_PART = _schema(
+_V_PART = schema(
     text=(1, "string"),
     inlineData=(2, _BLOB),
     fileData=(3, _FILE),
@@ -60,8 +54,8 @@ _V_PART = _schema(
     codeExecutionResult=(9, _CODE_RESULT),
     thought=(10, "bool"),
 )
-_V_CONTENT = _schema(role=(1, "string"), parts=(2, _V_PART, MANY))
-_V_TOOL = _schema(
+_V_CONTENT = schema(role=(1, "string"), parts=(2, _V_PART, MANY))
+_V_TOOL = schema(
     functionDeclarations=(1, _DECLARED, MANY),
     retrieval=(2, _NOTHING),
     googleSearchRetrieval=(3, _NOTHING),
@@ -74,8 +68,8 @@ _V_TOOL = _schema(
     parallelAiSearch=(13, _NOTHING),
     exaAiSearch=(15, _NOTHING),
 )
-_V_CONFIG = _schema(candidateCount=(4, "int"), maxOutputTokens=(5, "int"))
-_V_REQUEST = _schema(
+_V_CONFIG = schema(candidateCount=(4, "int"), maxOutputTokens=(5, "int"))
+_V_REQUEST = schema(
     contents=(2, _V_CONTENT, MANY),
     generationConfig=(4, _V_CONFIG),
     model=(5, "string"),
@@ -83,7 +77,7 @@ _V_REQUEST = _schema(
     systemInstruction=(8, _V_CONTENT),
     cachedContent=(9, "string"),
 )
-_V_COUNT_REQUEST = _schema(
+_V_COUNT_REQUEST = schema(
     endpoint=(1, "string"),
     model=(3, "string"),
     contents=(4, _V_CONTENT, MANY),
@@ -95,7 +89,7 @@ _V_FINISH = _enum(
     *("PROHIBITED_CONTENT", "SPII", "MALFORMED_FUNCTION_CALL", "MODEL_ARMOR"),
 )
 _V_BLOCKED = _enum("BLOCKED_REASON_UNSPECIFIED", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "MODEL_ARMOR")
-_V_USAGE = _schema(
+_V_USAGE = schema(
     promptTokenCount=(1, "int"),
     candidatesTokenCount=(2, "int"),
     totalTokenCount=(3, "int"),
@@ -106,15 +100,15 @@ _V_USAGE = _schema(
     toolUsePromptTokensDetails=(12, _MODALITY_COUNT, MANY),
     thoughtsTokenCount=(14, "int"),
 )
-_V_CANDIDATE = _schema(
+_V_CANDIDATE = schema(
     index=(1, "int"),
     content=(2, _V_CONTENT),
     finishReason=(3, _V_FINISH),
-    groundingMetadata=(7, _schema(webSearchQueries=(1, "string", MANY))),
+    groundingMetadata=(7, schema(webSearchQueries=(1, "string", MANY))),
 )
-_V_RESPONSE = _schema(
+_V_RESPONSE = schema(
     candidates=(2, _V_CANDIDATE, MANY),
-    promptFeedback=(3, _schema(blockReason=(1, _V_BLOCKED))),
+    promptFeedback=(3, schema(blockReason=(1, _V_BLOCKED))),
     usageMetadata=(4, _V_USAGE),
     modelVersion=(11, "string"),
     responseId=(13, "string"),
@@ -122,7 +116,7 @@ _V_RESPONSE = _schema(
 
 # The Generative Language API -----------------------------------------------------------------------------------------
 
-_G_PART = _schema(
+_G_PART = schema(
     text=(2, "string"),
     inlineData=(3, _BLOB),
     functionCall=(4, _CALL),
@@ -132,8 +126,8 @@ _G_PART = _schema(
     codeExecutionResult=(10, _CODE_RESULT),
     thought=(11, "bool"),
 )
-_G_CONTENT = _schema(parts=(1, _G_PART, MANY), role=(2, "string"))
-_G_TOOL = _schema(
+_G_CONTENT = schema(parts=(1, _G_PART, MANY), role=(2, "string"))
+_G_TOOL = schema(
     functionDeclarations=(1, _DECLARED, MANY),
     googleSearchRetrieval=(2, _NOTHING),
     codeExecution=(3, _NOTHING),
@@ -143,8 +137,8 @@ _G_TOOL = _schema(
     fileSearch=(9, _NOTHING),
     googleMaps=(11, _NOTHING),
 )
-_G_CONFIG = _schema(candidateCount=(1, "int"), maxOutputTokens=(4, "int"))
-_G_REQUEST = _schema(
+_G_CONFIG = schema(candidateCount=(1, "int"), maxOutputTokens=(4, "int"))
+_G_REQUEST = schema(
     model=(1, "string"),
     contents=(2, _G_CONTENT, MANY),
     generationConfig=(4, _G_CONFIG),
@@ -152,14 +146,14 @@ _G_REQUEST = _schema(
     systemInstruction=(8, _G_CONTENT),
     cachedContent=(9, "string"),
 )
-_G_COUNT_REQUEST = _schema(model=(1, "string"), contents=(2, _G_CONTENT, MANY), generateContentRequest=(3, _G_REQUEST))
+_G_COUNT_REQUEST = schema(model=(1, "string"), contents=(2, _G_CONTENT, MANY), generateContentRequest=(3, _G_REQUEST))
 _G_FINISH = _enum(
     *("FINISH_REASON_UNSPECIFIED", "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "OTHER", "LANGUAGE", "BLOCKLIST"),
     *("PROHIBITED_CONTENT", "SPII", "MALFORMED_FUNCTION_CALL", "IMAGE_SAFETY", "UNEXPECTED_TOOL_CALL"),
     *("TOO_MANY_TOOL_CALLS", "IMAGE_PROHIBITED_CONTENT", "IMAGE_OTHER", "NO_IMAGE", "IMAGE_RECITATION"),
 )
 _G_BLOCKED = _enum("BLOCK_REASON_UNSPECIFIED", "SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY")
-_G_USAGE = _schema(
+_G_USAGE = schema(
     promptTokenCount=(1, "int"),
     candidatesTokenCount=(2, "int"),
     totalTokenCount=(3, "int"),
@@ -170,15 +164,15 @@ _G_USAGE = _schema(
     toolUsePromptTokenCount=(8, "int"),
     thoughtsTokenCount=(10, "int"),
 )
-_G_CANDIDATE = _schema(
+_G_CANDIDATE = schema(
     content=(1, _G_CONTENT),
     finishReason=(2, _G_FINISH),
     index=(3, "int"),
-    groundingMetadata=(9, _schema(webSearchQueries=(5, "string", MANY))),
+    groundingMetadata=(9, schema(webSearchQueries=(5, "string", MANY))),
 )
-_G_RESPONSE = _schema(
+_G_RESPONSE = schema(
     candidates=(1, _G_CANDIDATE, MANY),
-    promptFeedback=(2, _schema(blockReason=(1, _G_BLOCKED))),
+    promptFeedback=(2, schema(blockReason=(1, _G_BLOCKED))),
     usageMetadata=(3, _G_USAGE),
     modelVersion=(4, "string"),
     responseId=(5, "string"),
@@ -189,17 +183,9 @@ _G_RESPONSE = _schema(
 
 def request_json(request: Request) -> tuple[Any, str | None]:
     """Return a request as JSON, and its fault in words. See `family.Family`."""
-    if request.body is None or not is_grpc(request.headers):
-        return None, None
     counts = request.path.endswith("/CountTokens")
     schemas = (_V_REQUEST, _V_COUNT_REQUEST) if request.path.startswith(_VERTEX) else (_G_REQUEST, _G_COUNT_REQUEST)
-    sent = next(messages(request.body, request.headers), None)
-    if sent is None or sent.fault is not None:
-        return None, sent.fault if sent is not None else None
-    try:
-        return message(sent.data, schemas[counts]), None
-    except Damaged as fault:
-        return None, f"the request is no message that is known: {fault}"
+    return request_message(request, schemas[counts])
 
 
 def asked(request: Request, body: Any) -> Asked:
@@ -226,15 +212,7 @@ def reply(call: Call, response: Response) -> Reply:
 
 def _chunks(response: Response, schema: Schema, problems: list[str]) -> Iterator[tuple[Any, int | None]]:
     """The messages of a reply as JSON, with the offsets behind them."""
-    for found in messages(response.body, response.headers):
-        if found.fault is not None:
-            if not found.cut or response.complete:
-                problems.append(found.fault)
-            continue
-        try:
-            yield _counted(message(found.data, schema)), found.end
-        except Damaged as fault:
-            problems.append(f"the message that ends at byte {found.end} is none that is known: {fault}")
+    return ((_counted(chunk), end) for chunk, end in reply_messages(response, schema, problems))
 
 
 def _counted(chunk: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ input. Usage stands where an interaction has ended. An agent's interaction names
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sessiontap.exchange import Request, Response
@@ -312,18 +312,10 @@ def _streamed(response: Response) -> Reply:
             if step.learn(news) and first_token is None:
                 first_token = end
     found = _whole(body, [steps[at] for at in sorted(steps)] or _answer(body), ended or {}, first_token)
-    return Reply(
-        response_model=found.response_model,
-        response_id=found.response_id,
-        text=found.text,
-        reasoning=found.reasoning,
-        tool_calls=found.tool_calls,
-        builtin_tool_calls=found.builtin_tool_calls,
-        usage=found.usage,
-        billed=found.billed,
+    return replace(
+        found,
         service_tier=found.service_tier if ended is not None else None,
         error=fault or found.error,
-        first_token=first_token,
         problems=tuple(problems),
     )
 

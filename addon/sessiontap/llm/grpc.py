@@ -8,12 +8,13 @@ trailers, or in the headers if there is no message at all.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from sessiontap.exchange import Headers, Response
+from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm.call import CallError
 from sessiontap.llm.content_encoding import LIMIT, Decoded, decode
+from sessiontap.llm.protobuf import Damaged, Schema, message
 
 _HEAD = 5
 """Bytes before a message."""
@@ -68,6 +69,32 @@ def messages(body: bytes, headers: Headers) -> Iterator[GrpcMessage]:
             left -= LIMIT if decoded.beyond else max(len(decoded.data), len(data))
             yield _decompressed(decoded, end, encoding)
         at = end
+
+
+def request_message(request: Request, schema: Schema) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the first message of a request as JSON, and its fault in words. Neither, if there is none, or no gRPC."""
+    if request.body is None or not is_grpc(request.headers):
+        return None, None
+    sent = next(messages(request.body, request.headers), None)
+    if sent is None or sent.fault is not None:
+        return None, sent.fault if sent is not None else None
+    try:
+        return message(sent.data, schema), None
+    except Damaged as fault:
+        return None, f"the request is no message that is known: {fault}"
+
+
+def reply_messages(response: Response, schema: Schema, problems: list[str]) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield the messages of a reply as JSON, with the offsets behind them; what cannot be read goes into `problems`."""
+    for found in messages(response.body, response.headers):
+        if found.fault is not None:
+            if not found.cut or response.complete:
+                problems.append(found.fault)
+            continue
+        try:
+            yield message(found.data, schema), found.end
+        except Damaged as fault:
+            problems.append(f"the message that ends at byte {found.end} is none that is known: {fault}")
 
 
 def _decompressed(decoded: Decoded, end: int, encoding: str | None) -> GrpcMessage:

@@ -8,7 +8,7 @@ own `output` is read. Usage stands in the terminal event alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sessiontap.exchange import Request, Response
@@ -249,13 +249,8 @@ def _streamed(response: Response) -> Reply:
         if first_token is None and delta:
             first_token = end
     found = _whole(body, [items[at] for at in sorted(items)])
-    return Reply(
-        response_model=found.response_model,
-        response_id=found.response_id,
-        text=found.text,
-        reasoning=found.reasoning,
-        tool_calls=found.tool_calls,
-        builtin_tool_calls=found.builtin_tool_calls,
+    return replace(
+        found,
         usage=usage_of(dig(ended, "usage")),
         cost_reported=cost_of(dig(ended, "usage")),
         billed=billed_of(dig(ended, "usage"), found.builtin_tool_calls),

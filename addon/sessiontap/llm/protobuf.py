@@ -41,6 +41,15 @@ class Schema(dict[int, ProtoField]):
     """Fields by number."""
 
 
+MANY = True
+"""Of a field that may come several times: `schema(parts=(2, PART, MANY))`."""
+
+
+def schema(**fields: tuple[int, Any] | tuple[int, Any, bool]) -> Schema:
+    """Return a schema by its fields' names: number and kind of each, and `MANY`."""
+    return Schema({number: ProtoField(name, kind, *many) for name, (number, kind, *many) in fields.items()})
+
+
 STRUCT = Schema()
 """google.protobuf.Struct, which has a form of its own in JSON."""
 

@@ -8,7 +8,6 @@ what is zero. A stream's counts go up with every chunk; those of a stream that w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,20 +15,13 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm import openai_chat
 from sessiontap.llm.call import Asked, Call, Reply, ToolCall
 from sessiontap.llm.family import Family, FamilyRoute
-from sessiontap.llm.grpc import is_grpc, messages, status_error
+from sessiontap.llm.grpc import is_grpc, reply_messages, request_message, status_error
 from sessiontap.llm.pick import count, dicts, dig, names, place, text
-from sessiontap.llm.protobuf import Damaged, EnumNames, ProtoField, Schema, message
+from sessiontap.llm.protobuf import MANY, EnumNames, Schema, schema
 from sessiontap.llm.refusal import grpc_refusal
 from sessiontap.llm.usage import cost_of, usage_of
 
 _STREAMING = "/GetCompletionChunk"
-
-
-def _schema(**fields: tuple[int, Any] | tuple[int, Any, bool]) -> Schema:
-    return Schema({number: ProtoField(name, kind, *many) for name, (number, kind, *many) in fields.items()})
-
-
-MANY = True
 
 _ROLES = EnumNames({1: "user", 2: "assistant", 3: "system", 4: "function", 5: "tool", 6: "developer"})
 _TIERS = EnumNames({1: "default", 2: "priority"})
@@ -42,16 +34,16 @@ _CLIENT_SIDE = 1
 _NOTHING = Schema()
 """A message that counts by being there."""
 
-_TOOL_CALL = _schema(
-    id=(1, "string"), type=(2, "int"), function=(10, _schema(name=(1, "string"), arguments=(2, "string")))
+_TOOL_CALL = schema(
+    id=(1, "string"), type=(2, "int"), function=(10, schema(name=(1, "string"), arguments=(2, "string")))
 )
-_CONTENT = _schema(
+_CONTENT = schema(
     text=(1, "string"),
-    image_url=(2, _schema(url=(1, "string"), file_id=(3, "string"))),
-    file=(3, _schema(file_id=(1, "string"), data=(2, "bytes"), filename=(3, "string"), mime_type=(4, "string"),
+    image_url=(2, schema(url=(1, "string"), file_id=(3, "string"))),
+    file=(3, schema(file_id=(1, "string"), data=(2, "bytes"), filename=(3, "string"), mime_type=(4, "string"),
                      url=(5, "string"))),
 )  # fmt: skip
-_MESSAGE = _schema(
+_MESSAGE = schema(
     content=(1, _CONTENT, MANY),
     role=(2, _ROLES),
     name=(3, "string"),
@@ -59,18 +51,18 @@ _MESSAGE = _schema(
     reasoning_content=(5, "string"),
     tool_call_id=(7, "string"),
 )
-_FUNCTION = _schema(name=(1, "string"), description=(2, "string"), parameters=(4, "string"))
-_TOOL = _schema(
+_FUNCTION = schema(name=(1, "string"), description=(2, "string"), parameters=(4, "string"))
+_TOOL = schema(
     function=(1, _FUNCTION),
     web_search=(3, _NOTHING),
     x_search=(4, _NOTHING),
     code_execution=(5, _NOTHING),
     collections_search=(6, _NOTHING),
-    mcp=(7, _schema(server_label=(1, "string"))),
+    mcp=(7, schema(server_label=(1, "string"))),
     attachment_search=(8, _NOTHING),
     image_generation=(10, _NOTHING),
 )
-_REQUEST = _schema(
+_REQUEST = schema(
     messages=(1, _MESSAGE, MANY),
     model=(2, "string"),
     max_tokens=(7, "int"),
@@ -81,7 +73,7 @@ _REQUEST = _schema(
     previous_response_id=(22, "string"),
     safety_identifier=(34, "string"),
 )
-_USAGE = _schema(
+_USAGE = schema(
     completion_tokens=(1, "int"),
     prompt_tokens=(2, "int"),
     total_tokens=(3, "int"),
@@ -90,19 +82,19 @@ _USAGE = _schema(
     cost_in_usd_ticks=(11, "int"),
 )
 _COUNTS = ("completion_tokens", "prompt_tokens", "total_tokens", "reasoning_tokens", "cached_tokens")
-_SAID = _schema(
+_SAID = schema(
     content=(1, "string"), role=(2, _ROLES), tool_calls=(3, _TOOL_CALL, MANY), reasoning_content=(4, "string")
 )
-_RESPONSE = _schema(
+_RESPONSE = schema(
     id=(1, "string"),
-    outputs=(2, _schema(finish_reason=(1, _FINISH), index=(2, "int"), said=(3, _SAID)), MANY),
+    outputs=(2, schema(finish_reason=(1, _FINISH), index=(2, "int"), said=(3, _SAID)), MANY),
     model=(6, "string"),
     usage=(9, _USAGE),
     service_tier=(15, _TIERS),
 )
-_CHUNK = _schema(
+_CHUNK = schema(
     id=(1, "string"),
-    outputs=(2, _schema(said=(1, _SAID), finish_reason=(3, _FINISH), index=(4, "int")), MANY),
+    outputs=(2, schema(said=(1, _SAID), finish_reason=(3, _FINISH), index=(4, "int")), MANY),
     model=(4, "string"),
     usage=(6, _USAGE),
     service_tier=(12, _TIERS),
@@ -111,18 +103,10 @@ _CHUNK = _schema(
 
 def request_json(request: Request) -> tuple[Any, str | None]:
     """Return a request as JSON, and its fault in words. See `family.Family`."""
-    if request.body is None or not is_grpc(request.headers):
-        return None, None
-    sent = next(messages(request.body, request.headers), None)
-    if sent is None or sent.fault is not None:
-        return None, sent.fault if sent is not None else None
-    try:
-        body = message(sent.data, _REQUEST)
-    except Damaged as fault:
-        return None, f"the request is no message that is known: {fault}"
-    if "tools" in body:
+    body, problem = request_message(request, _REQUEST)
+    if body is not None and "tools" in body:
         body["tools"] = [_tool(tool) for tool in dicts(body, "tools")]
-    return body, None
+    return body, problem
 
 
 def _tool(tool: dict[str, Any]) -> dict[str, Any]:
@@ -177,7 +161,7 @@ def reply(call: Call, response: Response) -> Reply:
     outputs: dict[int, _Output] = {}
     stated: dict[str, Any] = {}
     first_token: int | None = None
-    for chunk, end in _chunks(response, _CHUNK if stream else _RESPONSE, problems):
+    for chunk, end in reply_messages(response, _CHUNK if stream else _RESPONSE, problems):
         stated |= {key: value for key, value in chunk.items() if key != "outputs"}
         for output in dicts(chunk, "outputs"):
             generated = outputs.setdefault(place(output, "index"), _Output()).learn(output)
@@ -213,19 +197,6 @@ def _is_the_app_s(call: dict[str, Any]) -> bool:
 
 def _called(call: dict[str, Any]) -> ToolCall:
     return ToolCall(dig(call, "function", "name"), text(call, "id"), text(call, "function", "arguments"))
-
-
-def _chunks(response: Response, schema: Schema, problems: list[str]) -> Iterator[tuple[dict[str, Any], int]]:
-    """The messages of a reply as JSON, with the offsets behind them."""
-    for found in messages(response.body, response.headers):
-        if found.fault is not None:
-            if not found.cut or response.complete:
-                problems.append(found.fault)
-            continue
-        try:
-            yield message(found.data, schema), found.end
-        except Damaged as fault:
-            problems.append(f"the message that ends at byte {found.end} is none that is known: {fault}")
 
 
 FAMILY = Family(
