@@ -96,6 +96,25 @@ async def test_one_look_at_the_store_is_enough_for_a_call(redis: RedisServer) ->
     assert asked.count("begin") == 1
 
 
+async def test_a_call_asks_one_script_and_leaves_two_behind_its_back(redis: RedisServer) -> None:
+    async with proxies(redis.url, 1) as (one,):
+        asked = questions(one)
+        await one.turn([user("What is a monad?")], "An answer that is long enough to be known.")
+    assert asked == ["begin", "remember", "remember"]
+
+
+async def test_a_session_is_as_old_as_the_end_of_its_last_call(redis: RedisServer) -> None:
+    async with proxies(redis.url, 1) as (one,):
+        id, plan = await one.ask([user("What is a monad?")])
+        session = f"{one.store.address.prefix}session:{plan.session.id}"
+        with Redis(port=redis.port) as client:
+            began = float(client.hget(session, "last"))
+            one.reply(id, plan, "An answer that is long enough to be known.")
+            await one.ask([user("something else")], "another app")  # the store answers in order
+            ended = float(client.hget(session, "last"))
+    assert ended > began
+
+
 async def test_a_tool_calls_result_finds_its_call(redis: RedisServer) -> None:
     async with proxies(redis.url, 2) as (one, other):
         id, plan = await one.ask([user("Look it up.")])

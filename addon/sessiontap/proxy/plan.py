@@ -380,10 +380,11 @@ class Planner:
     def update(self, update: PlannerUpdate) -> None:
         """Take in a call that ended; its reply, if any, has been read."""
         at = self._clock.ended(update.call_id, update.at)
-        if update.session_id is not None:
-            self.store.ended(update.session_id, at)
         self.conversations.note_reply(update.call_id, update.ending, at, update.trace_id)
-        if self.store.is_shared and (call := self.conversations.shared(update.call_id, update.ending)) is not None:
+        call = self.conversations.shared(update.call_id, update.ending) if self.store.is_shared else None
+        if update.session_id is not None:
+            self.store.ended(update.session_id, at, call)
+        elif call is not None:
             self.store.remember(call)
 
 

@@ -96,7 +96,7 @@ class Registry:
         if state is not None and state.steps == session.step + 1:
             state.steps -= 1
 
-    def ended(self, session_id: str, now: int) -> None:
+    def ended(self, session_id: str, now: int, call: SharedCall | None = None) -> None:
         """Note that a call of the session ended: `idle` counts from here."""
         if state := self._states.peek(session_id):
             state.last = max(state.last, now)

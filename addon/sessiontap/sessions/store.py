@@ -130,5 +130,6 @@ class SessionStore(Protocol):
     def remember(self, call: SharedCall) -> None:
         """Take in a call that begins, or again with its reply, so that other proxies find it."""
 
-    def ended(self, session_id: str, now: int) -> None:
-        """Note that a call of the session ended: `idle` counts from here."""
+    def ended(self, session_id: str, now: int, call: SharedCall | None = None) -> None:
+        """Note that a call of the session ended: `idle` counts from here. `call`: the same, with its reply, as
+        `remember` takes it in."""

@@ -37,3 +37,10 @@ local function release(id, step)
   end
 end
 
+-- A call of a session ended: `idle` counts from here.
+local function note_end(id, at)
+  local session = P .. 'session:' .. id
+  local last = redis.call('HGET', session, 'last')
+  if last and tonumber(last) < tonumber(at) then redis.call('HSET', session, 'last', at) end
+end
+

@@ -1,6 +1,4 @@
--- A call of a session ended: `idle` counts from here.
+-- A call of a session ended that no other call can continue.
 -- ARGV: prefix, session, now.
-local session = P .. 'session:' .. ARGV[2]
-local last = redis.call('HGET', session, 'last')
-if last and tonumber(last) < tonumber(ARGV[3]) then redis.call('HSET', session, 'last', ARGV[3]) end
+note_end(ARGV[2], ARGV[3])
 return 1

@@ -245,13 +245,18 @@ class RedisStore:
         if self.presence.is_ready:
             self._send_call(call)
 
-    def ended(self, session_id: str, now: int) -> None:
-        """Note that a call of the session ended."""
+    def ended(self, session_id: str, now: int, call: SharedCall | None = None) -> None:
+        """Note that a call of the session ended, and tell others of it with its reply."""
         self._registry.ended(session_id, now)
-        if self.presence.is_ready:
-            self._send("ended", session_id, now // _MILLISECOND)
+        if not self.presence.is_ready:
+            return
+        at = now // _MILLISECOND
+        if call is not None:
+            self._send_call(call, session_id, at)
+        else:
+            self._send("ended", session_id, at)
 
-    def _send_call(self, call: SharedCall) -> None:
+    def _send_call(self, call: SharedCall, ended: str = "", at: int | str = "") -> None:
         session, rank = self._session_of.peek(call.id) or ("", None)
         self._send(
             "remember",
@@ -261,6 +266,8 @@ class RedisStore:
             session,
             "" if rank is None else rank,
             call.parent if call.parent is not None and call.continues else "",
+            ended,
+            at,
             *call.evidence_keys(),
         )
 
