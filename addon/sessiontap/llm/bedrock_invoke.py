@@ -292,5 +292,6 @@ FAMILY = Family(
     ),
     messages=(CHAT, PROMPT),
     prompts=("system",),
+    inputs=("prompt", "inputText", "inputPrompt", "texts", "inputs", "query", "documents"),
     tools=(("tools",),),
 )

@@ -264,6 +264,7 @@ FAMILY = Family(
     messages=(CHAT, _HISTORY),
     prompts=("preamble",),
     texts=("texts", "inputs", "query", "documents"),
+    inputs=("prompt", "texts", "inputs", "query", "documents"),
     tools=(("tools",),),
     choices=(("num_generations",),),
     fields=("meta", "response_id", "generation_id"),

@@ -114,6 +114,8 @@ class Family:
     """Fields of a body that hold the system prompt."""
     texts: tuple[str, ...] = ()
     """Fields of a body that hold texts which are no messages: what is to be embedded, or ranked."""
+    inputs: tuple[str, ...] = ()
+    """Fields that hold what a request is about if it is no conversation: a text, or several of which each counts."""
     tools: tuple[tuple[str, ...], ...] = ()
     """Paths, of one or two keys, to the lists of tools that are offered."""
     wrappers: tuple[str, ...] = ()

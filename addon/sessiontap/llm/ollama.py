@@ -140,6 +140,7 @@ FAMILY = Family(
     port=11434,
     messages=(CHAT, PROMPT),
     prompts=("system",),
+    inputs=("input", "prompt", "suffix"),
     tools=(("tools",),),
     fields=("prompt_eval_count", "eval_count", "done", "done_reason", "response"),
 )

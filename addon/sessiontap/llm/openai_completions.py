@@ -85,4 +85,5 @@ FAMILY = Family(
         FamilyRoute("POST", "**/completions", "text_completion"),
     ),
     messages=(PROMPT,),
+    inputs=("prompt", "suffix"),
 )

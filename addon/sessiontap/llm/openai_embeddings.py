@@ -54,5 +54,6 @@ FAMILY = Family(
         FamilyRoute("POST", "**/embeddings", "embeddings"),
     ),
     messages=(INPUT,),
+    inputs=("input", "messages"),
     fields=("dimensions", "encoding_format"),
 )

@@ -22,6 +22,9 @@ from sessiontap.rules.facts import FactSource, KnownFacts, Texts
 from sessiontap.rules.match_keys import MatchKey
 from sessiontap.rules.match_patterns import NOTHING, REGEX_LIMIT, Captures, Pattern
 
+MOST_SEARCHED = 1 << 20
+"""Characters of many texts together that are searched for an expression: 5 ms."""
+
 
 class MatchCondition(Protocol):
     @property
@@ -59,7 +62,9 @@ class Leaf:
         return " or ".join(pattern.text for pattern in self.patterns)
 
     def holds(self, known: KnownFacts) -> Captures | None:
-        texts = self.get(known)
+        return self._found(self.get(known))
+
+    def _found(self, texts: Texts | None) -> Captures | None:
         if texts is None:
             return None
         if self.literals is not None and self.variable is None:
@@ -74,18 +79,22 @@ class Leaf:
     def may(self, known: KnownFacts, hold: bool) -> bool | None:
         """Return True if it may hold (or fail, without `hold`); None if that depends on the request, not read yet."""
         if self.holds(known) is not None:
-            return hold
+            return hold or any(self._found((text,)) is None for text in self.entry.alternatives(known))
         if self.source in ("head", "top", "body") and not known.request_known and self.get(known) is None:
             return None
-        return True if self.is_unsure(known) else not hold
+        return not hold or self.is_unsure(known)
 
     def is_unsure(self, known: KnownFacts) -> bool:
         """Return True if it may hold although none of the known texts matches."""
         if self.unsure(known):
             return True
+        others = self.entry.alternatives(known)
         if any(pattern.is_regex for pattern in self.patterns):  # only the start of a text is searched
-            return any(len(text) > REGEX_LIMIT for text in self.get(known) or ())
-        return False
+            if any(len(text) > REGEX_LIMIT for text in (*(self.get(known) or ()), *others)):
+                return True
+            if sum(map(len, others)) > MOST_SEARCHED:
+                return True
+        return self._found(others) is not None
 
     def actual(self, known: KnownFacts) -> Texts | None:
         return self.get(known)

@@ -20,6 +20,7 @@ from sessiontap.callers import Caller
 from sessiontap.exchange import Request
 from sessiontap.gateways.urls import origin
 from sessiontap.llm.call import Asked, Call
+from sessiontap.llm.inputs import Inputs, inputs_of
 from sessiontap.llm.tool_values import ToolValue, ToolValues, tool_values
 
 OPAQUE = "other"
@@ -92,6 +93,11 @@ class KnownFacts:
         if call is None or call.json is None:
             return False
         return call.endpoint.family == OPAQUE or not isinstance(call.json, dict)
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """The texts that the request is about if it is no conversation."""
+        return inputs_of(self.facts.call) if self.facts.call is not None else Inputs()
 
     @cached_property
     def results_unnamed(self) -> bool:

@@ -34,6 +34,10 @@ def _never(known: KnownFacts) -> bool:
     return False
 
 
+def _no_texts(known: KnownFacts) -> Texts:
+    return ()
+
+
 def _process_unsure(known: KnownFacts) -> bool:
     return known.process_unknown
 
@@ -79,6 +83,8 @@ class MatchKey:
     """It tells clients apart that are on other machines."""
     number: Callable[[KnownFacts, str], Texts | None] | None = None
     """Returns what a comparison such as `>5` looks at, if the key takes one."""
+    alternatives: Callable[[KnownFacts], Texts] = _no_texts
+    """The texts of which any may be the one that is meant. `get` gives the one that settings go by."""
     examples: tuple[Any, ...] = ()
 
     @property
@@ -162,6 +168,14 @@ def _opaque(known: KnownFacts) -> bool:
     return known.body_opaque
 
 
+def _said_unread(known: KnownFacts) -> bool:
+    return known.body_opaque or known.inputs.unread
+
+
+def _inputs(known: KnownFacts) -> Texts:
+    return known.inputs.texts
+
+
 def _unnamed(known: KnownFacts) -> bool:
     return known.results_unnamed or known.body_opaque
 
@@ -228,7 +242,8 @@ MATCH_KEYS: tuple[MatchKey, ...] = (
              lambda s: s.asked.tool_results if s.asked is not None else None, "body", 2, _unnamed, selectivity=19,
              is_variable=True),
     MatchKey("message", GLOB, "Text of the newest user message, as a whole: *word* finds a word.",
-             lambda s: _one(s.asked.message) if s.asked is not None else None, "body", 8, _opaque, holds_prose=True),
+             lambda s: _one(s.asked.message) if s.asked is not None else None, "body", 8, _said_unread,
+             holds_prose=True, alternatives=_inputs),
     MatchKey("prompt", GLOB, "Text of the system prompt, as a whole: *word* finds a word.",
              lambda s: _one(s.asked.prompt) if s.asked is not None else None, "body", 9, _opaque, holds_prose=True),
     MatchKey("header", globs_by("header", header_name, fold=True), "Request headers.",

@@ -100,6 +100,13 @@ class Rule:
             return True
         return all_of(answers) if match else any_of(answers)
 
+    def holds(self, known: KnownFacts) -> bool:
+        """Return True if it matches by the facts that settings go by."""
+        try:
+            return all(condition.holds(known) is not None for condition in self.conditions)
+        except Exception:
+            return False
+
     def unknown(self, known: KnownFacts) -> tuple[str, ...]:
         """Return the keys of its `match` whose facts are not known."""
         try:
@@ -109,4 +116,4 @@ class Rule:
 
 
 def _is_open(leaf: Leaf, known: KnownFacts) -> bool:
-    return leaf.holds(known) is None and leaf.is_unsure(known)
+    return leaf.is_unsure(known) if leaf.holds(known) is None else bool(leaf.may(known, False))

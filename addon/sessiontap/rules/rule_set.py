@@ -157,10 +157,11 @@ class Rules:
                 continue
             certain = rule.may(known, False) is False
             unknown = () if certain else rule.unknown(known)
+            own = unknown if unknown and not rule.holds(known) else ()
             if rule.protects and (rule.ignore or not settled):
                 effect = rule.effect or "full"
                 if _is_stricter(effect, certain, found):
-                    found = Protection(effect, rule.label, unknown, behind)
+                    found = Protection(effect, rule.label, own, behind)
             behind = tuple(dict.fromkeys((*behind, *unknown)))
             settled = settled or (certain and rule.capture is not None)
             if certain and (rule.final or rule.ignore):
