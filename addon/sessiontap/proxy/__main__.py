@@ -8,6 +8,4 @@ import sys
 from sessiontap.proxy import entry
 
 if __name__ == "__main__":
-    if wrong := entry.unmet():
-        entry.exit_with_error(wrong)
     entry.run(sys.argv[1:], records=True)

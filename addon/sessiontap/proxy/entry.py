@@ -93,18 +93,25 @@ def unmet() -> "str | None":
 def run(arguments: "Sequence[str]", *, records: bool) -> None:
     """Run the proxy until it is told to stop. `arguments` are mitmdump's own.
 
-    Loading mitmproxy takes most of the start, so the recorder's process loads its modules beside it. `records` is False
-    if the arguments only make mitmdump print something.
+    The recorder's process starts first, and loading mitmproxy takes most of the rest. `records` is False if the
+    arguments only make mitmdump print something.
     """
     from sessiontap.loading import loading
     from sessiontap.proxy.late_modules import kept_for_later
     from sessiontap.recording import spawn
 
-    replay = _replay()
-    if records and (replay is None or replay.live):
-        spawn.start_early()
-    with loading(), kept_for_later():
-        from sessiontap.proxy.runner import main
+    with loading():
+        wrong = unmet()
+        if wrong:
+            exit_with_error(wrong)
+        replay = _replay()
+        if records and (replay is None or replay.live):
+            spawn.start_early()
+        with kept_for_later():
+            from sessiontap.proxy.runner import main
+
+            if records:
+                addons()  # the rest of our modules
     main(arguments)
 
 
