@@ -8,10 +8,11 @@ import signal
 import socket
 import ssl
 import subprocess
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import pytest
 from tests.e2e.lab import RUN, Lab, Proxy, wait_until
 from tests.support.gate import PATIENCE
 from tests.support.llm_server import LlmService
+from tests.support.redis_cluster import redis_cluster
 from tests.support.redis_server import RedisServer, needs_redis, redis_server
 from tests.support.running import free_port
 
@@ -33,6 +35,8 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not installed"),
 ]
 PROXIES, CLIENTS, SESSIONS = 3, 30, 10
+BOUND = 0.5
+"""Seconds: this machine may have other work."""
 RULES: Any = {"version": 1, "rules": [{"session": {"name": "Team"}}]}
 BALANCER = """
 defaults
@@ -86,9 +90,8 @@ class Client:
 
 @dataclass
 class Cluster:
-    """Redis, proxies, and the balancer before them."""
+    """Proxies with one store, the balancer before them, and its clients."""
 
-    redis: RedisServer
     proxies: list[Proxy]
     clients: list[Client]
 
@@ -108,24 +111,34 @@ class Cluster:
         return sorted(found, key=lambda call: call.id)
 
 
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with redis_server(tmp_path) as server:
+        yield server
+
 
 @pytest.fixture
-def cluster(lab: Lab, tmp_path: Path) -> Iterator[Cluster]:
+def cluster(lab: Lab, tmp_path: Path, redis: RedisServer) -> Iterator[Cluster]:
+    with sharing(lab, tmp_path, f"{redis.url}?timeout={BOUND * 1000:.0f}ms") as made:
+        yield made
+
+
+@contextmanager
+def sharing(lab: Lab, folder: Path, store: str) -> Iterator[Cluster]:
+    """Proxies that share their sessions by a store."""
     lab.upstream(LlmService())
-    with redis_server(tmp_path) as redis:
-        options = {"session_store": f"{redis.url}?timeout=500ms"}  # this machine may have other work
-        proxies = [lab.proxy(RULES, options=options, **RUN) for _ in range(PROXIES)]
-        port = free_port()
-        servers = "\n".join(f"  server proxy-{at} {one.url.removeprefix('http://')}" for at, one in enumerate(proxies))
-        (tmp_path / "haproxy.cfg").write_text(BALANCER.format(address="127.0.0.1", port=port, servers=servers))
-        with subprocess.Popen(["haproxy", "-db", "-f", str(tmp_path / "haproxy.cfg")]) as balancer:
-            try:
-                wait_until(lambda: is_open(port))
-                wait_until(lambda: all(health(proxy)["away"] is None for proxy in proxies))
-                url = f"http://127.0.0.1:{port}"
-                yield Cluster(redis, proxies, [Client(number, url, proxies[0].ca) for number in range(CLIENTS)])
-            finally:
-                balancer.terminate()
+    proxies = [lab.proxy(RULES, options={"session_store": store}, **RUN) for _ in range(PROXIES)]
+    port = free_port()
+    servers = "\n".join(f"  server proxy-{at} {one.url.removeprefix('http://')}" for at, one in enumerate(proxies))
+    (folder / "haproxy.cfg").write_text(BALANCER.format(address="127.0.0.1", port=port, servers=servers))
+    with subprocess.Popen(["haproxy", "-db", "-f", str(folder / "haproxy.cfg")]) as balancer:
+        try:
+            wait_until(lambda: is_open(port))
+            wait_until(lambda: all(health(proxy)["away"] is None for proxy in proxies))
+            url = f"http://127.0.0.1:{port}"
+            yield Cluster(proxies, [Client(number, url, proxies[0].ca) for number in range(CLIENTS)])
+        finally:
+            balancer.terminate()
 
 
 def turns(clients: list[Client], number: int) -> None:
@@ -173,12 +186,14 @@ def test_steps_and_parents_are_those_of_one_proxy_also_when_one_is_killed(cluste
         assert {call.record["evidence"] for call in told[1:]} == {"strong"}
 
 
-def test_calls_go_on_while_the_store_hangs_and_steps_go_on_where_they_were(cluster: Cluster) -> None:
+def test_calls_go_on_while_the_store_hangs_and_steps_go_on_where_they_were(
+    cluster: Cluster, redis: RedisServer
+) -> None:
     cluster.turns(1)
-    cluster.redis.freeze()
+    redis.freeze()
     cluster.turns(2)
     told = [health(proxy) for proxy in cluster.proxies]
-    cluster.redis.thaw()
+    redis.thaw()
     wait_until(lambda: all(health(proxy)["away"] is None for proxy in cluster.proxies))
     cluster.turns(1)
     calls = cluster.calls(CLIENTS * 4)
@@ -192,3 +207,26 @@ def test_calls_go_on_while_the_store_hangs_and_steps_go_on_where_they_were(clust
         away, back = (note["text"] for note in proxy.wait_notes("session_store", 2))
         assert "is away" in away
         assert "answers again" in back
+
+
+def test_calls_go_on_while_a_replica_takes_the_place_of_its_primary(lab: Lab, tmp_path: Path) -> None:
+    with redis_cluster(tmp_path, replicas=1) as store:
+        lost = store.primary_of("{sessiontap}:")
+        with sharing(lab, tmp_path, f"{lost.url}?timeout={BOUND * 1000:.0f}ms") as cluster:
+            cluster.turns(1)
+            asking = threading.Thread(target=cluster.turns, args=[2])
+            asking.start()
+            wait_until(lambda: sum(1 for one in cluster.proxies for _ in one.trace.calls()) > CLIENTS * 1.5)
+            lost.stop()
+            asking.join()
+            wait_until(lambda: all(health(proxy)["away"] is None for proxy in cluster.proxies))
+            wait_until(lambda: not any(health(proxy)["unnumbered"] for proxy in cluster.proxies))
+            cluster.turns(1)
+            calls = cluster.calls(CLIENTS * 4)
+            for proxy in cluster.proxies:
+                wait_until(lambda proxy=proxy: "answers again" in proxy.notes("session_store")[-1]["text"])
+                assert "is away" in proxy.notes("session_store")[0]["text"]
+            waits = [health(proxy)["longest_wait"] for proxy in cluster.proxies]
+    assert [call for call in calls if "local_step" in call.record["flags"]]
+    assert steps(calls) == {f"session-{number}": list(range(12)) for number in range(SESSIONS)}
+    assert max(waits) <= BOUND

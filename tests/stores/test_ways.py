@@ -1,16 +1,15 @@
-"""Ways to a store: a socket of the machine, a cluster, a server that lost its scripts, one that keeps nothing."""
+"""Ways to a store: a socket of the machine, a user of its access list, a server that lost its scripts, one that keeps
+nothing."""
 
 from __future__ import annotations
 
-import asyncio
-import subprocess
+import re
 from pathlib import Path
 
 import pytest
 from redis import Redis
 from tests.stores.shared import proxies, proxy_at, user
 from tests.support.redis_server import RedisServer, needs_redis
-from tests.support.running import free_port
 
 from sessiontap import stores
 
@@ -28,36 +27,39 @@ async def test_proxies_share_over_a_socket_of_the_machine(tmp_path: Path, progra
     assert steps == [0, 1, 2]
 
 
-@pytest.fixture
-def cluster(tmp_path: Path, program: str) -> list[RedisServer]:
-    """Three nodes that share the slots."""
-    nodes = []
-    for number in range(3):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        options = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
-        nodes.append(RedisServer(folder, *options, program=program))
-    return nodes
+RIGHTS = "+@connection +@scripting +@read +@write +info +time"
+"""As docs/shared-sessions.md has them."""
 
 
-async def test_proxies_share_in_a_cluster_whichever_node_they_are_told_of(cluster: list[RedisServer]) -> None:
-    for node in cluster:
-        node.start()
+@pytest.mark.parametrize(
+    ("rights", "is_shared"),
+    [
+        pytest.param(f"~sessiontap:* {RIGHTS}", True, id="its keys"),
+        pytest.param(f"~other:* {RIGHTS}", False, id="the keys of another prefix"),
+        pytest.param(f"~sessiontap:* {RIGHTS} -evalsha", False, id="no scripts"),
+    ],
+)
+async def test_a_user_of_an_access_list_has_a_password_and_the_rights_that_it_needs(
+    tmp_path: Path, program: str, rights: str, is_shared: bool
+) -> None:
+    options = f"--user default off --user team on >hunter2 resetchannels -@all {rights}".split()
+    server = RedisServer(tmp_path, *options, program=program)
+    server.start()
     try:
-        await asyncio.to_thread(_join, cluster)
-        running = [proxy_at(stores.parse(f"{node.url}?timeout=500ms&prefix=in-cluster", {})) for node in cluster]
+        url, environ = f"redis://team@127.0.0.1:{server.port}/0", {"SESSIONTAP_STORE_PASSWORD": "hunter2"}
+        running = [proxy_at(stores.parse(f"{url}?timeout=500ms", environ)) for _ in range(2)]
         for one in running:
-            await one.until(away=False)
-        steps = [(await one.ask([user("hello")]))[1].session.step for one in (*running, *running)]
+            await one.until(away=False if is_shared else None, said=not is_shared)
+        plans = [(await one.ask([user("hello")]))[1] for one in (*running, *running)]
         for one in running:
             one.store.close()
-        keys = [_keys(node) for node in cluster]
     finally:
-        for node in cluster:
-            node.stop()
-    assert steps == list(range(6))
-    assert sorted(bool(some) for some in keys) == [False, False, True], "one node has all keys"
-    assert {key.partition(b":")[0] for some in keys for key in some} == {b"{in-cluster}"}
+        server.stop()
+    assert [plan.session.is_local for plan in plans] == [not is_shared] * 4
+    if is_shared:
+        assert [plan.session.step for plan in plans] == list(range(4))
+    else:
+        assert re.search("permissions|can't access", running[0].said[0])
 
 
 async def test_a_store_that_lost_its_scripts_is_told_them_again(tmp_path: Path, program: str) -> None:
@@ -95,19 +97,3 @@ async def test_a_sentinel_is_said_to_be_one(tmp_path: Path, program: str) -> Non
     finally:
         server.stop()
     assert "it is a Sentinel, which keeps no data. Give the address of the primary" in one.said[0]
-
-
-def _join(cluster: list[RedisServer]) -> None:
-    """Have the nodes make a cluster, and wait until it answers."""
-    places = [f"127.0.0.1:{node.port}" for node in cluster]
-    made = subprocess.run(
-        ["redis-cli", "--cluster", "create", *places, "--cluster-yes"], capture_output=True, text=True, timeout=60,
-        check=False,
-    )  # fmt: skip
-    assert "[OK] All 16384 slots covered" in made.stdout, made.stdout + made.stderr
-
-
-def _keys(node: RedisServer) -> list[bytes]:
-    with Redis(port=node.port) as client:
-        found: list[bytes] = client.keys()
-        return found

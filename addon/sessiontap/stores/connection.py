@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -75,11 +75,27 @@ class StoreConnection:
         self._hashes: dict[str, str] = {}
         self.closed: str | None = None
         """Why it is."""
+        self.nodes: list[StoreAddress] = []
+        """Of the cluster, if it is one."""
 
     @classmethod
-    async def open(cls, address: StoreAddress) -> StoreConnection:
+    async def open(cls, address: StoreAddress, nodes: Iterable[StoreAddress] = ()) -> StoreConnection:
         """Connect to the node of a cluster that has the keys, else to the server, and tell it the scripts. Raises
-        StoreError."""
+        StoreError.
+
+        `nodes`: those that the cluster had. They are asked if the one of the address does not lead there any more.
+        """
+        why: StoreError | None = None
+        for place in (address, *nodes):
+            try:
+                return await cls._open_by(place)
+            except StoreError as error:
+                why = why or error
+        assert why is not None
+        raise why
+
+    @classmethod
+    async def _open_by(cls, address: StoreAddress) -> StoreConnection:
         from redis.exceptions import RedisError
 
         opened = cls(address.prefix)
@@ -88,10 +104,12 @@ class StoreConnection:
                 await opened._connect(address)
                 if await opened._mode() == b"cluster":
                     opened._prefix = f"{{{address.prefix.rstrip(':')}}}:"
+                    nodes = await opened._nodes(address)
                     if (node := await opened._node(address)) is not None:
                         opened.close()
                         opened = cls(opened._prefix)
                         await opened._connect(node)
+                    opened.nodes = nodes
                 for name, script in _SCRIPTS.items():
                     opened._hashes[name] = (await opened._request("SCRIPT", "LOAD", script)).decode()
         except TimeoutError:
@@ -145,6 +163,12 @@ class StoreConnection:
                     return replace(address, host=host or address.host, port=int(port), path=None)
             raise
         return None
+
+    async def _nodes(self, address: StoreAddress) -> list[StoreAddress]:
+        """Return all nodes of the cluster that this one knows, replicas as well."""
+        ranges: list[Any] = await self._request("CLUSTER", "SLOTS")
+        places = dict.fromkeys((bytes(node[0] or b"").decode(), node[1]) for one in ranges for node in one[2:])
+        return [replace(address, host=host or address.host, port=port, path=None) for host, port in places]
 
     def run(self, script: str, *arguments: str | bytes | int) -> asyncio.Future[Any]:
         """Have a script run. The answer comes in the order of the requests; it may be given up."""

@@ -59,6 +59,8 @@ class Presence:
         self._tell_known = tell_known
         self._task: asyncio.Task[None] | None = None
         self.connection: StoreConnection | None = None
+        self._nodes: list[StoreAddress] = []
+        """Of the store, if it is a cluster: the one that its address names may have gone."""
         self.is_ready = False
         """Calls ask it."""
         self.away: str | None = "it was not reached yet"
@@ -135,7 +137,8 @@ class Presence:
         is_new = self.connection is None or self.connection.closed is not None
         if is_new:
             self.connection = None
-            self.connection = await StoreConnection.open(self._address)
+            self.connection = await StoreConnection.open(self._address, self._nodes)
+            self._nodes = self.connection.nodes
         began = time.perf_counter()
         left = await self._meet(is_new=is_new, has_told=self.is_ready)
         took = time.perf_counter() - began
