@@ -117,7 +117,7 @@ def test_an_index_that_others_may_read_is_closed(written: Any, folder: Path) -> 
 
 
 def drop(database: sqlite3.Connection) -> None:
-    database.execute("DROP TABLE calls")
+    database.execute("DROP TABLE call_rows")
 
 
 def rename(database: sqlite3.Connection) -> None:
@@ -125,7 +125,7 @@ def rename(database: sqlite3.Connection) -> None:
 
 
 def numbers(database: sqlite3.Connection) -> None:
-    database.execute("UPDATE calls SET outcome = 99, request_model = -1")
+    database.execute("UPDATE alike SET outcome = 99, request_model = -1")
 
 
 def texts(database: sqlite3.Connection) -> None:
@@ -133,7 +133,7 @@ def texts(database: sqlite3.Connection) -> None:
 
 
 def times(database: sqlite3.Connection) -> None:
-    database.execute("UPDATE calls SET time = 'soon', duration = 'long'")
+    database.execute("UPDATE call_rows SET time = 'soon', duration = 'long'")
 
 
 def view(database: sqlite3.Connection) -> None:

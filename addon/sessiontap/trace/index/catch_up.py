@@ -24,7 +24,7 @@ from sessiontap.trace.index.database import writing
 from sessiontap.trace.index.findings import Finding, ReadAhead, findings
 from sessiontap.trace.index.labelling import Labelling, Stored
 from sessiontap.trace.index.removal import Removal
-from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_numbers, row_of
+from sessiontap.trace.index.rows import INSERT, Callers, Strings, process_numbers, row_of
 from sessiontap.trace.index.segment_sums import SegmentSums
 from sessiontap.trace.index.sums import Sums
 from sessiontap.trace.rewriting import Rewritten
@@ -45,7 +45,6 @@ _READERS = 2
 """Processes that read ahead in a large build."""
 UNFINISHED = -1
 _STATE = 'name, closed, size, changed, "end"'
-_INSERT = f"INSERT INTO calls({', '.join(f'"{name}"' for name in COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 
 
 @dataclass(slots=True)
@@ -85,7 +84,7 @@ class CatchUp:
         self._labelling = Labelling(database, self._strings)
         self._scored: set[str] = set()
         """Sessions and calls that were scored, by their ids."""
-        self._sums = Sums(self._strings.number, self._strings.text, self._process)
+        self._sums = Sums(self._strings, self._process)
         self._removal = Removal(database, self._labelling, self._sums)
         self._cost_of = prices.cost_of if prices is not None else None
         self._costs = CostWriter(database, prices) if prices is not None else None
@@ -319,7 +318,7 @@ class CatchUp:
     def _insert(self, batch: _Batch) -> None:
         if not batch.rows:
             return
-        self._database.executemany(_INSERT, batch.rows)
+        self._database.executemany(INSERT, batch.rows)
         (self._last_call,) = self._database.execute("SELECT last_insert_rowid()").fetchone()
         first = self._last_call - len(batch.rows) + 1
         if self._costs is not None and self._prices_now:

@@ -33,7 +33,7 @@ UPDATE sessions SET unpriced = sessions.unpriced + added.unpriced,
     {", ".join(f"{name} = coalesce(sessions.{name} + added.{name}, sessions.{name}, added.{name})" for name in _SUMS)}
 FROM (
     SELECT session, count(reason) AS unpriced, {", ".join(f"sum({name}) AS {name}" for name in _SUMS)}
-    FROM calls JOIN costs ON costs.call = calls.n WHERE session NOT NULL AND NOT errand AND {{which}} GROUP BY session
+    FROM call_rows JOIN costs ON costs.call = n WHERE session NOT NULL AND NOT errand AND {{which}} GROUP BY session
 ) AS added WHERE added.session = sessions.n
 """
 _FORGET = f"UPDATE sessions SET unpriced = 0, summed = -1, {', '.join(f'{name} = NULL' for name in _SUMS)}"
@@ -79,7 +79,7 @@ class CostWriter:
     def _add(self, rows: list[tuple[Any, ...]]) -> None:
         if rows:
             self._database.executemany(_INSERT, rows)
-            self._database.execute(_ADD.format(which="calls.n BETWEEN ? AND ?"), (rows[0][0], rows[-1][0]))
+            self._database.execute(_ADD.format(which="n BETWEEN ? AND ?"), (rows[0][0], rows[-1][0]))
             self.set_done(rows[-1][0])
 
     def is_current(self) -> bool:
@@ -152,5 +152,5 @@ def sum_again(database: sqlite3.Connection, sessions: str) -> None:
 
 def newest(database: sqlite3.Connection) -> int:
     """The number of the newest call; 0 if there is none."""
-    (found,) = database.execute("SELECT coalesce(max(n), 0) FROM calls").fetchone()
+    (found,) = database.execute("SELECT coalesce(max(n), 0) FROM call_rows").fetchone()
     return int(found)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sessiontap.trace.files import exclusive_lock
 from sessiontap.trace.index import parts, tables
+from sessiontap.trace.index.rows import SHARED
 
 NAME = "index.sqlite"
 BUSY_SECONDS = 10.0
@@ -86,11 +87,12 @@ def compact(connection: sqlite3.Connection) -> None:
     the old page still. So tables whose rows move are written anew, and texts of parts, which do not move until they are
     deleted, are overwritten first (`parts.remove`).
     """
-    texts = ("SELECT string FROM segment_strings", "SELECT string FROM session_values")
+    texts = (*(f'SELECT "{name}" FROM alike' for name in SHARED), "SELECT string FROM session_values")
     names = ("SELECT key FROM session_properties", "SELECT name FROM sessions", "SELECT name FROM parts")
     used = " UNION ".join((*texts, *names))
     connection.execute("PRAGMA temp_store = FILE")  # copies need not fit in memory
     with writing(connection):
+        connection.execute("DELETE FROM alike WHERE n NOT IN (SELECT alike FROM segment_alike)")
         unused = "n NOT IN (SELECT n FROM used WHERE n NOT NULL)"
         connection.execute(f"WITH used(n) AS ({used}) DELETE FROM strings WHERE {unused}")
         connection.execute("DELETE FROM facets WHERE string NOT IN (SELECT n FROM strings)")
@@ -213,6 +215,7 @@ def empty(connection: sqlite3.Connection) -> None:
             [name for (name,) in connection.execute(f"SELECT name FROM sqlite_schema WHERE type = 'table' AND {which}")]
             for which in ("sql LIKE 'CREATE VIRTUAL%'", "name NOT LIKE 'sqlite%' AND name NOT LIKE 'trigrams%'")
         )
+        connection.execute("DROP VIEW IF EXISTS calls")
         for name in (*virtual, *plain):
             connection.execute(f'DROP TABLE IF EXISTS "{name}"')
         tables.make(connection)

@@ -62,5 +62,5 @@ def _make_one(database: sqlite3.Connection) -> bool:
 
 
 def _missing(database: sqlite3.Connection) -> list[str]:
-    present = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE tbl_name = 'calls'")}
+    present = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE tbl_name = 'call_rows'")}
     return [name for name in LOOK_UPS if name not in present]

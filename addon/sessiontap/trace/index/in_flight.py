@@ -15,14 +15,13 @@ from typing import Any
 from sessiontap.trace.index import answers, scores
 from sessiontap.trace.index import database as files
 from sessiontap.trace.index.filters import Filters, condition
-from sessiontap.trace.index.rows import COLUMNS, Callers, Strings, process_numbers, row_of, values_of
+from sessiontap.trace.index.rows import INSERT, Callers, Strings, process_numbers, row_of, values_of
 from sessiontap.trace.index.sums import Sums
 from sessiontap.trace.values import iso
 from sessiontap.trace.views import CallCost, call_row, session_tree
 
 Record = dict[str, Any]
 Row = dict[str, Any]
-_INSERT = f"INSERT INTO calls({', '.join(f'"{name}"' for name in COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
 _NOT_YET: Row = {"calls": 0, "errors": 0, "ended": None, "duration": None, "cost_unknown_calls": 0, "errands": 0}
 """The values of the row of a session in which no call has ended."""
 
@@ -102,7 +101,7 @@ class CallsInFlight:
     def _take_in(self, now: int) -> None:
         database = self._database
         strings = Strings(database)
-        sums = Sums(strings.number, strings.text, lambda caller: process_numbers(database, strings, caller))
+        sums = Sums(strings, lambda caller: process_numbers(database, strings, caller))
         callers = Callers(database, 0, strings)
         for number, record in enumerate(self._records.values()):
             caller, session = record.get("caller"), record.get("session")
@@ -116,7 +115,7 @@ class CallsInFlight:
                 caller=callers.numbers[caller["id"]] if caller is not None else None,
                 strings=strings,
             )
-            database.execute(_INSERT, row)
+            database.execute(INSERT, row)
             sums.add(row)
         sums.write(database)
 

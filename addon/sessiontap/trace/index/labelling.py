@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sessiontap.trace.index.rows import JSONS, PLAIN, TEXTS, Strings, json_of
+from sessiontap.trace.index.rows import JSONS, PLAIN, SHARED, TEXTS, Strings, json_of
 from sessiontap.trace.labels import LabelFacts, Labels, Touched, touched
 
 Record = dict[str, Any]
@@ -24,9 +24,10 @@ _ID, _STEP = PLAIN.index("id"), PLAIN.index("step")
 _NAME, _PATH = TEXTS.index("session_name"), TEXTS.index("path")
 _PROPERTIES, _TAGS = JSONS.index("properties"), JSONS.index("tags")
 _TEXTS = ("session_name", "path", "properties", "tags")
+_PLACES = [SHARED.index(name) for name in _TEXTS]
 _OWN = ", ".join(f"(SELECT text FROM strings WHERE strings.n = calls.{name})" for name in _TEXTS)
 _CALLS = f"""
-SELECT calls.n, calls.id, calls.segment, calls.session, sessions.id, {_OWN}, calls.step,
+SELECT calls.n, calls.id, calls.segment, calls.session, calls.alike, sessions.id, {_OWN}, calls.step,
     recorded.call NOT NULL, recorded.session, recorded.name, recorded.path, recorded.properties, recorded.tags,
     recorded.step
 FROM calls LEFT JOIN sessions ON sessions.n = calls.session LEFT JOIN recorded ON recorded.call = calls.n
@@ -143,8 +144,8 @@ class Labelling:
     def _calls(self, concerned: Touched) -> Iterator[tuple[int | None, int | None, int, bool]]:
         """Label calls. Of those that change: the session that each was in, the one that it is in, and its segment."""
         changed, kept, restored = [], [], []
-        columns = ", ".join(f"{name} = ?" for name in ("session", *_TEXTS, "step"))
-        for n, id, segment, session, session_id, *rest in self._database.execute(_CALLS, _named(concerned)).fetchall():
+        rows = self._database.execute(_CALLS, _named(concerned)).fetchall()
+        for n, id, segment, session, alike, session_id, *rest in rows:
             now: Stored = (session_id, *rest[:5])
             is_kept = rest[5]
             stored: Stored = tuple(rest[6:]) if is_kept else now
@@ -158,16 +159,14 @@ class Labelling:
             elif not is_kept:
                 kept.append((n, stored))
             number = None if seen[0] is None else self._strings.session(seen[0])
-            texts = [
-                None if text is None else self._strings.number(column, text)
-                for column, text in zip(_TEXTS, seen[1:5], strict=True)
-            ]
-            changed.append((number, *texts, seen[5], n))
-            self._database.executemany(
-                "INSERT OR IGNORE INTO segment_strings VALUES (?, ?)", [(segment, text) for text in texts if text]
-            )
+            shared = list(self._strings.shared(alike))
+            for at, column, text in zip(_PLACES, _TEXTS, seen[1:5], strict=True):
+                shared[at] = None if text is None else self._strings.number(column, text)
+            alike = self._strings.alike_of(shared)
+            changed.append((number, alike, seen[5], n))
+            self._database.execute("INSERT OR IGNORE INTO segment_alike VALUES (?, ?)", (segment, alike))
             yield session, number, segment, False
-        self._database.executemany(f"UPDATE calls SET {columns} WHERE n = ?", changed)
+        self._database.executemany("UPDATE call_rows SET session = ?, alike = ?, step = ? WHERE n = ?", changed)
         self._database.executemany("DELETE FROM recorded WHERE call = ?", restored)
         self.keep(kept)
 

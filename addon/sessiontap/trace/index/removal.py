@@ -11,7 +11,7 @@ import sqlite3
 from sessiontap.trace.index import errand_sessions, parts, scores
 from sessiontap.trace.index.costs import sum_again
 from sessiontap.trace.index.labelling import Labelling
-from sessiontap.trace.index.rows import COLUMNS
+from sessiontap.trace.index.rows import ROW
 from sessiontap.trace.index.segment_sums import SegmentSums
 from sessiontap.trace.index.sums import Sums
 from sessiontap.trace.rewriting import Rewritten
@@ -36,11 +36,11 @@ class Removal:
         between = "SELECT min(first_call), max(last_call) FROM segments WHERE n IN (SELECT value FROM json_each(?))"
         first, last = database.execute(between, (chosen,)).fetchone()
         if first is not None:
-            calls = f"SELECT n FROM calls WHERE n BETWEEN {int(first)} AND {int(last)} AND {within}"
+            calls = f"SELECT n FROM call_rows WHERE n BETWEEN {int(first)} AND {int(last)} AND {within}"
             self._forget_calls(calls, chosen)
         self._labelling.remove(chosen)
         scored = set(scores.of_segments(database, chosen))
-        for table in ("callers", "notes", "problems", "warm_ups", "scores", "session_segments", "segment_strings"):
+        for table in ("callers", "notes", "problems", "warm_ups", "scores", "session_segments", "segment_alike"):
             database.execute(f"DELETE FROM {table} WHERE {within}", (chosen,))
         database.execute("DELETE FROM segments WHERE n IN (SELECT value FROM json_each(?))", (chosen,))
         self.sum_again(touched)
@@ -50,23 +50,23 @@ class Removal:
         """Forget the calls that a segment has lost, and know the others where they stand now. `first` and `last`: the
         numbers of its calls lie between them."""
         database = self._database
-        within = "calls.n BETWEEN ? AND ? AND calls.segment = ?"
+        within = "n BETWEEN ? AND ? AND segment = ?"
         places = (first or 0, last or 0, segment)
-        rows = database.execute(f'SELECT n, "offset", session FROM calls WHERE {within}', places).fetchall()
+        rows = database.execute(f'SELECT n, "offset", session FROM call_rows WHERE {within}', places).fetchall()
         gone = json.dumps([n for n, offset, _ in rows if offset not in one.moved])
         touched = json.dumps(sorted({session for _, offset, session in rows if session and offset not in one.moved}))
         self._forget_calls("SELECT value FROM json_each(?)", gone)
         moved = [(one.moved[offset], n) for n, offset, _ in rows if one.moved.get(offset, offset) != offset]
-        database.executemany('UPDATE calls SET "offset" = ? WHERE n = ?', moved)
+        database.executemany('UPDATE call_rows SET "offset" = ? WHERE n = ?', moved)
         callers = database.execute('SELECT n, "offset" FROM callers WHERE segment = ?', (segment,)).fetchall()
         database.executemany(
             'UPDATE callers SET "offset" = ? WHERE n = ?', [(one.moved.get(offset, offset), n) for n, offset in callers]
         )
-        for table in ("problems", "warm_ups", "session_segments", "segment_strings"):
+        for table in ("problems", "warm_ups", "session_segments", "segment_alike"):
             database.execute(f"DELETE FROM {table} WHERE segment = ?", (segment,))
         sums = SegmentSums(segment)
-        columns = ", ".join(f'"{name}"' for name in COLUMNS)
-        for row in database.execute(f"SELECT {columns} FROM calls WHERE {within}", places):
+        columns = ", ".join(f'"{name}"' for name in ROW)
+        for row in database.execute(f"SELECT {columns} FROM call_rows WHERE {within}", places):
             sums.add(row)
         for id, session, began, offset in one.warm_ups:
             sums.add_warm_up(self._labelling.add_warm_up(id, segment, offset, session), began)
@@ -82,7 +82,7 @@ class Removal:
         """Forget the calls that the question `which` names, with `chosen` as its value."""
         parts.remove(self._database, which, chosen)
         self._database.execute(f"DELETE FROM costs WHERE call IN ({which})", (chosen,))
-        self._database.execute(f"DELETE FROM calls WHERE n IN ({which})", (chosen,))
+        self._database.execute(f"DELETE FROM call_rows WHERE n IN ({which})", (chosen,))
 
     def sum_again(self, touched: str) -> None:
         """Make the sums of these sessions (their numbers as JSON) anew from the calls that are left."""
@@ -99,8 +99,8 @@ class Removal:
             f"judged = NULL, well = NULL, stated = NULL WHERE n {again}",
             (touched,),
         )
-        columns = ", ".join(f'"{name}"' for name in COLUMNS)
-        for row in database.execute(f"SELECT {columns} FROM calls WHERE session {again} ORDER BY n", (touched,)):
+        columns = ", ".join(f'"{name}"' for name in ROW)
+        for row in database.execute(f"SELECT {columns} FROM call_rows WHERE session {again} ORDER BY n", (touched,)):
             self._sums.add(row)
         self._sums.write(database)
         errand_sessions.find_homes(database, near)

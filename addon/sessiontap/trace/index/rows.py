@@ -7,10 +7,11 @@ without what only the log holds (headers, bodies, changes); `views` makes of it 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -36,10 +37,14 @@ PLAIN = (
     "conversation", "parent", "errand", "main", "well",
 )  # fmt: skip
 """Columns that hold a value itself."""
-_STRING_COLUMNS = (*TEXTS, *JSONS)
-COLUMNS = ("session", "caller", "segment", "offset", *PLAIN, *_STRING_COLUMNS)
-STRINGS = slice(COLUMNS.index(TEXTS[0]), len(COLUMNS))
-"""The place in `COLUMNS` of those of `TEXTS` and `JSONS`."""
+SHARED = (*TEXTS, *JSONS)
+"""Columns that most calls have in common with others: of a row of `alike`."""
+_OWN = ("session", "caller", "segment", "offset", *PLAIN)
+COLUMNS = (*_OWN, *SHARED)
+"""Of `calls`."""
+ROW = (*_OWN, "alike")
+"""Of `call_rows`."""
+INSERT = f"INSERT INTO call_rows({', '.join(f'"{name}"' for name in ROW)}) VALUES ({', '.join('?' * len(ROW))})"
 COST_COLUMNS = tuple(f"usd_{name}" for name in COST_PARTS)
 """Columns of `costs` and `sessions`."""
 USAGE = ("input", "output", "cache_read", "cache_write", "reasoning")
@@ -47,7 +52,11 @@ USAGE = ("input", "output", "cache_read", "cache_write", "reasoning")
 _MANY = 200_000
 """Texts that are cached, at most."""
 _MANY_TOGETHER = 20_000
-"""Calls' texts that are cached together, at most."""
+"""Rows of `alike` that are cached, at most."""
+_DIGEST = 16
+_SHARED = ", ".join(f'"{name}"' for name in SHARED)
+_FIND_ALIKE = "SELECT n FROM alike WHERE digest = ?"
+_MAKE_ALIKE = f"INSERT INTO alike(digest, {_SHARED}) VALUES (?, {', '.join('?' * len(SHARED))}) RETURNING n"
 _NOTHING: dict[str, Any] = {}
 _encode = msgspec.json.Encoder().encode
 
@@ -113,9 +122,9 @@ def values_of(call: dict[str, Any]) -> CallValues:
 def row_of(
     values: CallValues, *, segment: int, offset: int, session: int | None, caller: int | None, strings: Strings
 ) -> tuple[Any, ...]:
-    """The values of `COLUMNS`; `session` and `caller` are numbers."""
+    """The values of `ROW`; `session` and `caller` are numbers."""
     plain, texts, jsons, *_ = values
-    return session, caller, segment, offset, *plain, *strings.of_call(texts, jsons)
+    return session, caller, segment, offset, *plain, strings.alike(texts, jsons)
 
 
 def call_of(
@@ -190,7 +199,8 @@ class Strings:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
         self._numbers: dict[str, dict[str, int]] = defaultdict(dict)
-        self._calls: dict[tuple[tuple[str | None, ...], ...], tuple[int | None, ...]] = {}
+        self._alike: dict[tuple[tuple[str | None, ...], ...], int] = {}
+        self._shared: dict[int, tuple[int | None, ...]] = {}
         self._texts: dict[int, str] = {}
         self._sessions: dict[str, int] = {}
 
@@ -198,22 +208,45 @@ class Strings:
         """After a transaction that was taken back."""
         for known in self._numbers.values():
             known.clear()
-        self._calls.clear()
+        self._alike.clear()
+        self._shared.clear()
         self._texts.clear()
         self._sessions.clear()
 
-    def of_call(self, texts: tuple[str | None, ...], jsons: tuple[str | None, ...]) -> tuple[int | None, ...]:
-        """The numbers of a call's `TEXTS` and `JSONS`: most calls have them all in common with another."""
-        known = self._calls.get((texts, jsons))
+    def alike(self, texts: tuple[str | None, ...], jsons: tuple[str | None, ...]) -> int:
+        """The number of the row of `alike` with a call's `TEXTS` and `JSONS`; it is made if it is new."""
+        known = self._alike.get((texts, jsons))
         if known is None:
-            known = tuple(
+            known = self.alike_of(
                 None if text is None else self.number(column, text)
-                for column, text in zip(_STRING_COLUMNS, (*texts, *jsons), strict=True)
+                for column, text in zip(SHARED, (*texts, *jsons), strict=True)
             )
-            if len(self._calls) >= _MANY_TOGETHER:
-                self._calls.clear()
-            self._calls[texts, jsons] = known
+            if len(self._alike) >= _MANY_TOGETHER:
+                self._alike.clear()
+            self._alike[texts, jsons] = known
         return known
+
+    def alike_of(self, numbers: Iterable[int | None]) -> int:
+        """The same of the numbers of these."""
+        shared = tuple(numbers)
+        digest = hashlib.blake2b(repr(shared).encode(), digest_size=_DIGEST).digest()
+        found = self._database.execute(_FIND_ALIKE, (digest,)).fetchone()
+        found = found or self._database.execute(_MAKE_ALIKE, (digest, *shared)).fetchone()
+        self._keep_shared(found[0], shared)
+        return int(found[0])
+
+    def shared(self, alike: int) -> tuple[int | None, ...]:
+        """The values of `SHARED` of a row of `alike`."""
+        found = self._shared.get(alike)
+        if found is None:
+            found = self._database.execute(f"SELECT {_SHARED} FROM alike WHERE n = ?", (alike,)).fetchone()
+            self._keep_shared(alike, found)
+        return found
+
+    def _keep_shared(self, alike: int, shared: tuple[int | None, ...]) -> None:
+        if len(self._shared) >= _MANY_TOGETHER:
+            self._shared.clear()
+        self._shared[alike] = shared
 
     def number(self, column: str, text: Any) -> int:
         """The number of `text`, which stands in `column`; what is no text is taken as one."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from sessiontap.trace.index.rows import COLUMNS, STRINGS
+from sessiontap.trace.index.rows import ROW
 
-_AT = {name: position for position, name in enumerate(COLUMNS)}
-(_SESSION, _TIME, _SENT, _GIVEN) = (_AT[name] for name in ("session", "time", "request_bytes", "response_bytes"))
+_AT = {name: position for position, name in enumerate(ROW)}
+(_SESSION, _TIME, _SENT, _GIVEN, _ALIKE) = (
+    _AT[name] for name in ("session", "time", "request_bytes", "response_bytes", "alike")
+)
 _ADD = """
 UPDATE segments SET
     calls = calls + :calls, body_bytes = body_bytes + :bytes,
@@ -31,11 +33,10 @@ class SegmentSums:
         self._calls = self._bytes = 0
         self._first = self._last = self._warm_ups = self._newest_warm_up = 0
         self._sessions: dict[int, list[int]] = {}
-        self._strings: set[tuple[int | None, ...]] = set()
-        """Of each call; most have them all in common with another."""
+        self._alike: set[int] = set()
 
     def add(self, row: tuple[Any, ...]) -> None:
-        """A call of `rows.COLUMNS`."""
+        """A call of `rows.ROW`."""
         time, session = row[_TIME], row[_SESSION]
         if not self._calls or time < self._first:
             self._first = time
@@ -48,7 +49,7 @@ class SegmentSums:
                 self._sessions[session][0] += 1
             else:
                 self._sessions[session] = [1, 0]
-        self._strings.add(row[STRINGS])
+        self._alike.add(row[_ALIKE])
 
     def add_warm_up(self, session: int | None, time: int) -> None:
         """A request that is no call of its session."""
@@ -82,7 +83,6 @@ class SegmentSums:
             "SET calls = calls + excluded.calls, warm_ups = warm_ups + excluded.warm_ups",
             [(session, self._segment, *numbers) for session, numbers in self._sessions.items()],
         )
-        strings = set().union(*self._strings) - {None}
         database.executemany(
-            "INSERT OR IGNORE INTO segment_strings VALUES (?, ?)", [(self._segment, n) for n in strings]
+            "INSERT OR IGNORE INTO segment_alike VALUES (?, ?)", [(self._segment, n) for n in self._alike]
         )

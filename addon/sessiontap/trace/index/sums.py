@@ -12,26 +12,27 @@ from collections.abc import Callable
 from typing import Any
 
 from sessiontap.trace.index import errand_sessions
-from sessiontap.trace.index.rows import COLUMNS, STRINGS
+from sessiontap.trace.index.rows import ROW, SHARED, Strings
 from sessiontap.trace.outcomes import STATEMENTS, stated_success
 from sessiontap.trace.values import EXACT
 
 Row = tuple[Any, ...]
-_AT = {name: position for position, name in enumerate(COLUMNS)}
-_LISTS = (
-    ("paths", _AT["path"]),
-    ("providers", _AT["provider"]),
-    ("agents", _AT["agent"]),
-    ("users", _AT["user"]),
-)
-(_SESSION, _TIME, _DURATION, _FAILED, _INPUT, _OUTPUT, _CACHE_READ, _NAME, _ASKED, _ANSWERED, _CALLER, _TAGS,
- _PROPS, _ERRAND, _MAIN, _WELL) = (
-    _AT[name]
+(_SESSION, _TIME, _DURATION, _FAILED, _INPUT, _OUTPUT, _CACHE_READ, _CALLER, _ERRAND, _MAIN, _WELL, _ALIKE) = (
+    ROW.index(name)
     for name in (
-        "session", "time", "duration", "failed", "input", "output", "cache_read", "session_name", "request_model",
-        "response_model", "caller", "tags", "properties", "errand", "main", "well",
+        "session", "time", "duration", "failed", "input", "output", "cache_read", "caller", "errand", "main", "well",
+        "alike",
     )
 )  # fmt: skip
+_LISTS = (
+    ("paths", SHARED.index("path")),
+    ("providers", SHARED.index("provider")),
+    ("agents", SHARED.index("agent")),
+    ("users", SHARED.index("user")),
+)
+_NAME, _ASKED, _ANSWERED, _TAGS, _PROPS = (
+    SHARED.index(name) for name in ("session_name", "request_model", "response_model", "tags", "properties")
+)
 
 _NAMES = (
     "n", "calls", "errors", "started", "ended", "input", "output", "cache_read", "first", "name", "last", "errands",
@@ -60,41 +61,35 @@ BEYOND = EXACT + 1
 class Sums:
     """Gathers what a batch of rows adds, then writes it in one go.
 
-    `number(column, text)` numbers a text, `text(number)` is its way back; `process(caller)` are the numbers of the id
-    and of the name of a caller's process.
+    `process(caller)` are the numbers of the id and of the name of a caller's process.
     """
 
-    def __init__(
-        self,
-        number: Callable[[str, str], int],
-        text: Callable[[int], str],
-        process: Callable[[int], tuple[int, int | None]],
-    ) -> None:
-        self._number, self._text, self._process = number, text, process
+    def __init__(self, strings: Strings, process: Callable[[int], tuple[int, int | None]]) -> None:
+        self._strings, self._process = strings, process
         self._sessions: dict[int, list[Any]] = {}
-        self._first: dict[tuple[Any, ...], int] = {}
-        """The start of the first of those calls of a session that have all of their values in common."""
-        self._values: dict[tuple[int, str, int], int] = {}
-        self._properties: dict[tuple[int, int], tuple[int, str]] = {}
+        self._times: dict[tuple[int, int | None, bool, int], list[int]] = {}
+        """Of the calls of a session that have caller and shared values in common: the starts of the first and of the
+        last, and how many calls had been added with that one."""
+        self._added = 0
         self._tag_lists: dict[int, list[int]] = {}
         self._property_maps: dict[int, list[tuple[int, str]]] = {}
 
     def add(self, row: Row) -> None:
-        """A call of `rows.COLUMNS`."""
+        """A call of `rows.ROW`."""
         session, time = row[_SESSION], row[_TIME]
         if session is None:
             return
         end = time + (row[_DURATION] or 0)
-        name, errand = row[_NAME], row[_ERRAND]
+        alike, errand = row[_ALIKE], row[_ERRAND]
         sums = self._sessions.get(session)
         if sums is None:
-            sums = self._sessions[session] = [0, 0, time, end, None, None, None, time, name, time, 0, -1, 0, None]
+            sums = self._sessions[session] = [0, 0, time, end, None, None, None, time, alike, time, 0, -1, 0, None]
         else:
             if end > sums[3]:
                 sums[3] = end
             if time < sums[7]:
                 sums[2] = sums[7] = time
-                sums[8] = name
+                sums[8] = alike
             if time > sums[9]:
                 sums[9] = time
         if errand:
@@ -109,38 +104,50 @@ class Sums:
             rank = 2 if row[_MAIN] else 1
         if rank > sums[11] or (rank == sums[11] and time >= sums[12]):
             sums[11:] = rank, time, None if errand else row[_WELL]
-        alike = session, row[_CALLER], errand, row[STRINGS]
-        first = self._first.get(alike)
-        if first is None or time < first:
-            self._first[alike] = time
-            self._add_values(session, time, row)
-        if row[_PROPS] is not None:
-            self._add_properties(session, time, row)
+        like = session, row[_CALLER], errand, alike
+        self._added += 1
+        times = self._times.get(like)
+        if times is None:
+            self._times[like] = [time, time, self._added]
+        else:
+            if time < times[0]:
+                times[0] = time
+            if time >= times[1]:
+                times[1:] = time, self._added
 
-    def _add_values(self, session: int, time: int, row: Row) -> None:
-        model = row[_ASKED] if row[_ANSWERED] is None else row[_ANSWERED]
-        caller, process = (None, None) if row[_CALLER] is None else self._process(row[_CALLER])
-        for kind, string in (
-            *((kind, row[at]) for kind, at in _LISTS), ("models", model), ("processes", process),
-            ("errand_callers" if row[_ERRAND] else "callers", caller),
-            *(("tags", tag) for tag in self._tags(row[_TAGS])),
-        ):  # fmt: skip
-            if string is not None:
-                key = session, kind, string
-                self._values[key] = min(time, self._values.get(key, time))
+    def _values(self) -> dict[tuple[int, str, int], int]:
+        """The start of the first call of a session that has a value, by session, kind and value."""
+        found: dict[tuple[int, str, int], int] = {}
+        for (session, called_by, errand, alike), (time, *_) in self._times.items():
+            shared = self._strings.shared(alike)
+            model = shared[_ASKED] if shared[_ANSWERED] is None else shared[_ANSWERED]
+            caller, process = (None, None) if called_by is None else self._process(called_by)
+            for kind, string in (
+                *((kind, shared[at]) for kind, at in _LISTS), ("models", model), ("processes", process),
+                ("errand_callers" if errand else "callers", caller),
+                *(("tags", tag) for tag in self._tags(shared[_TAGS])),
+            ):  # fmt: skip
+                if string is not None:
+                    key = session, kind, string
+                    found[key] = min(time, found.get(key, time))
+        return found
 
-    def _add_properties(self, session: int, time: int, row: Row) -> None:
-        for name, value in self._named(row[_PROPS]):
-            place = session, name
-            if place not in self._properties or time >= self._properties[place][0]:
-                self._properties[place] = time, value
+    def _properties(self) -> dict[tuple[int, int], tuple[int, str]]:
+        """The start of the last call of a session that has a property, and its value, by session and property."""
+        found: dict[tuple[int, int], tuple[int, str]] = {}
+        for (session, _, _, alike), (_, last, _) in sorted(self._times.items(), key=lambda one: one[1][1:]):
+            for name, value in self._named(self._strings.shared(alike)[_PROPS]):
+                found[session, name] = last, value
+        return found
 
     def _tags(self, number: int | None) -> list[int]:
         """Numbers of the tags of a list of them."""
         if number is None:
             return []
         if number not in self._tag_lists:
-            self._tag_lists[number] = [self._number("tag", tag) for tag in json.loads(self._text(number))]
+            self._tag_lists[number] = [
+                self._strings.number("tag", tag) for tag in json.loads(self._strings.text(number))
+            ]
         return self._tag_lists[number]
 
     def _named(self, number: int | None) -> list[tuple[int, str]]:
@@ -149,8 +156,8 @@ class Sums:
             return []
         if number not in self._property_maps:
             self._property_maps[number] = [
-                (self._number("property", name), json.dumps(value, ensure_ascii=False))
-                for name, value in json.loads(self._text(number)).items()
+                (self._strings.number("property", name), json.dumps(value, ensure_ascii=False))
+                for name, value in json.loads(self._strings.text(number)).items()
             ]
         return self._property_maps[number]
 
@@ -159,18 +166,21 @@ class Sums:
         added = [
             dict(zip(_NAMES, (session, *sums), strict=True), most=BEYOND) for session, sums in self._sessions.items()
         ]
+        for one in added:
+            one["name"] = self._strings.shared(one["name"])[_NAME]
+        properties = self._properties()
         database.executemany(_ADD, added)
         database.executemany(
             "INSERT INTO session_values(session, kind, string, first) VALUES (?, ?, ?, ?) "
             "ON CONFLICT DO UPDATE SET first = min(first, excluded.first)",
-            [(*key, first) for key, first in self._values.items()],
+            [(*key, first) for key, first in self._values().items()],
         )
         database.executemany(
             "INSERT INTO session_properties(session, key, value, time) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE "
             "SET value = excluded.value, time = excluded.time WHERE excluded.time >= time",
-            [(session, key, value, time) for (session, key), (time, value) in self._properties.items()],
+            [(session, key, value, time) for (session, key), (time, value) in properties.items()],
         )
-        stating = {session for session, key in self._properties if self._text(key).lower() in STATEMENTS}
+        stating = {session for session, key in properties if self._strings.text(key).lower() in STATEMENTS}
         database.executemany(
             "UPDATE sessions SET stated = ? WHERE n = ?", [(self._stated(database, one), one) for one in stating]
         )
@@ -188,8 +198,7 @@ class Sums:
     def forget(self) -> None:
         """After a transaction that was taken back, or is over."""
         self._sessions.clear()
-        self._first.clear()
-        self._values.clear()
-        self._properties.clear()
+        self._times.clear()
+        self._added = 0
         self._tag_lists.clear()
         self._property_maps.clear()

@@ -1,7 +1,9 @@
 """The tables of the index, and what finds calls in them.
 
-Texts that repeat are numbered in `strings`; columns named in `rows.TEXTS` hold such numbers, lists and maps as JSON.
-Sums over sessions are kept up to date with every call that is added, so that a list of sessions reads no calls.
+Texts that repeat are numbered in `strings`; columns named in `rows.TEXTS` and `rows.JSONS` hold such numbers, those of
+lists and maps as JSON. Most calls have them all in common with others: such a row stands once, in `alike`. `calls` is a
+view of both, which is what answers read; `call_rows` is written. Sums over sessions are kept up to date with every call
+that is added, so that a list of sessions reads no calls.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 
-from sessiontap.trace.index.rows import COLUMNS, COST_COLUMNS
+from sessiontap.trace.index.rows import COST_COLUMNS, ROW, SHARED
 
 _MEANING = 4
 """Raised when the same tables come to hold something else."""
@@ -40,17 +42,20 @@ CREATE TABLE session_segments(                   -- how many calls, and warm-ups
     session INTEGER, segment INTEGER, calls INTEGER NOT NULL, warm_ups INTEGER NOT NULL, PRIMARY KEY(session, segment)
 ) WITHOUT ROWID;
 CREATE INDEX session_segments_by_segment ON session_segments(segment);
-CREATE TABLE segment_strings(segment INTEGER, string INTEGER, PRIMARY KEY(segment, string)) WITHOUT ROWID;
+CREATE TABLE segment_alike(segment INTEGER, alike INTEGER, PRIMARY KEY(segment, alike)) WITHOUT ROWID;
 CREATE TABLE strings(n INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE facets(column TEXT, string INTEGER, PRIMARY KEY(column, string)) WITHOUT ROWID;
 CREATE TABLE callers(
     n INTEGER PRIMARY KEY, segment INTEGER NOT NULL, id TEXT NOT NULL, name TEXT, process TEXT NOT NULL,
     names TEXT NOT NULL, "offset" INTEGER NOT NULL, UNIQUE(segment, id)
 );
-CREATE TABLE calls(
+CREATE TABLE call_rows(
     n INTEGER PRIMARY KEY AUTOINCREMENT,
-    {columns}
+    {row}
 );
+CREATE TABLE alike(n INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, {shared});
+CREATE VIEW calls AS SELECT call_rows.n AS n, {columns}
+FROM call_rows LEFT JOIN alike ON alike.n = call_rows.alike;  -- LEFT: so SQLite reads it only if it is asked
 CREATE TABLE recorded(                           -- of calls that labels change: what was recorded
     call INTEGER PRIMARY KEY, session TEXT, name TEXT, path TEXT, properties TEXT, tags TEXT, step INTEGER
 );
@@ -136,7 +141,7 @@ CREATE INDEX added_parts_by_part ON added_parts(part);
 CREATE TABLE orphans(parent TEXT, call INTEGER, PRIMARY KEY(parent, call)) WITHOUT ROWID;  -- read before their parent
 CREATE INDEX orphans_by_call ON orphans(call);
 CREATE TABLE unread_calls(time INTEGER, call INTEGER, PRIMARY KEY(time, call)) WITHOUT ROWID;
-CREATE TRIGGER calls_removed AFTER DELETE ON calls BEGIN
+CREATE TRIGGER calls_removed AFTER DELETE ON call_rows BEGIN
     DELETE FROM unread_calls WHERE time = old.time AND call = old.n;
     DELETE FROM recorded WHERE call = old.n;
 END;
@@ -144,16 +149,18 @@ CREATE VIRTUAL TABLE trigrams USING fts5(text, content='', tokenize='trigram', d
 """
 
 _MADE = _TABLES.format(
-    columns=",\n    ".join(f'"{name}"' for name in COLUMNS),
+    row=", ".join(f'"{name}"' for name in ROW),
+    shared=", ".join(f'"{name}"' for name in SHARED),
+    columns=", ".join(f'"{name}"' for name in (*ROW, *SHARED)),
     group_keys=", ".join(GROUP_KEYS),
     cost_parts=", ".join(f"{name} REAL" for name in COST_COLUMNS),
 )
 LOOK_UPS = {
-    "calls_by_time": "CREATE INDEX calls_by_time ON calls(time)",
-    "calls_by_session": "CREATE INDEX calls_by_session ON calls(session, time)",
-    "calls_by_id": "CREATE INDEX calls_by_id ON calls(id)",
-    "errands": "CREATE INDEX errands ON calls(session) WHERE errand",
-    "calls_added": "CREATE TRIGGER calls_added AFTER INSERT ON calls "
+    "calls_by_time": "CREATE INDEX calls_by_time ON call_rows(time)",
+    "calls_by_session": "CREATE INDEX calls_by_session ON call_rows(session, time)",
+    "calls_by_id": "CREATE INDEX calls_by_id ON call_rows(id)",
+    "errands": "CREATE INDEX errands ON call_rows(session) WHERE errand",
+    "calls_added": "CREATE TRIGGER calls_added AFTER INSERT ON call_rows "
     "BEGIN INSERT INTO unread_calls VALUES (new.time, new.n); END",
 }
 """The SQL of what finds calls, by name: all that a call costs beside its row (`first_build`)."""
