@@ -115,6 +115,12 @@ def test_text(content: Any, text: str | None) -> None:
     assert streamed(PATH, [delta(content)]).text == text
 
 
+def test_reasoning_that_stands_in_the_content() -> None:
+    thought = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]
+    assert reply(PATH, say([*thought, {"type": "text", "text": "hello"}])).reasoning == "Hm."
+    assert streamed(PATH, [delta(thought), delta("hello")]).reasoning == "Hm."
+
+
 USAGES: dict[str, tuple[Any, Usage | None]] = {
     "none": (None, None),
     "empty": ({}, None),

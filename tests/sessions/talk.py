@@ -9,6 +9,7 @@ from typing import Any
 from sessiontap.exchange import Headers, Request
 from sessiontap.llm.call import Call, Reply, ToolCall
 from sessiontap.llm.history import History, ReplyFingerprint, fingerprint_of, history
+from sessiontap.llm.hosts import provider_of
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.sessions.conversations import Conversations, to_state
@@ -45,11 +46,13 @@ def gives(id: str, said: str = "done") -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": id, "content": said}
 
 
-def read(body: dict[str, Any], path: str = "/v1/chat/completions", **headers: str) -> Call:
+def read(
+    body: dict[str, Any], path: str = "/v1/chat/completions", host: str = "api.openai.com", **headers: str
+) -> Call:
     """A request, read. Header names are written with `_` for `-`."""
     fields = [("content-type", "application/json"), *((k.replace("_", "-"), v) for k, v in headers.items())]
-    request = Request("POST", "api.openai.com", path, Headers(fields), json.dumps(body).encode())
-    return read_request(request, endpoint_of("POST", "api.openai.com", path, "openai"))
+    request = Request("POST", host, path, Headers(fields), json.dumps(body).encode())
+    return read_request(request, endpoint_of("POST", host, path, provider_of(host)))
 
 
 @dataclass
@@ -59,6 +62,7 @@ class Talk:
     conversations: Conversations = field(default_factory=Conversations)
     scope: MatchScope = HERE
     path: str = "/v1/chat/completions"
+    host: str = "api.openai.com"
     now: int = 0
     asked: dict[str, tuple[MatchScope, Call, History, Link]] = field(default_factory=dict)
     kept: list[tuple[str, int, Link, dict[str, Any], ReplyFingerprint]] = field(default_factory=list)
@@ -76,7 +80,7 @@ class Talk:
         """A request goes out, from the talk's own scope and on its path unless it says otherwise."""
         self.now += _SECOND
         scope = scope or self.scope
-        call = read(body, path or self.path, **headers)
+        call = read(body, path or self.path, self.host, **headers)
         found = history(call)
         link = self.conversations.link(scope, call, found, id, self.now)
         scope = scope if link.session is None else replace(scope, session=link.session)
@@ -112,7 +116,7 @@ class Talk:
 
     def restarted(self) -> Talk:
         """The same after a restart, with what the records hold."""
-        after = Talk(scope=self.scope, path=self.path, now=self.now)
+        after = Talk(scope=self.scope, path=self.path, host=self.host, now=self.now)
         for id, at, link, kept, came in self.kept:
             warm_up = self.asked[id][2].purpose == "warmup"
             session = self.asked[id][0].session  # as the record names it

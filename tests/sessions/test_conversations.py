@@ -123,6 +123,31 @@ def test_an_earlier_reply_is_named_outright() -> None:
     assert outcome(link) == ("first", "exact", "continue")
 
 
+def kept_by_mistral() -> Talk:
+    """A conversation of two turns that the server keeps."""
+    scope = MatchScope("process 1", "mistral-conversations")
+    talk = Talk(scope=scope, path="/v1/conversations", host="api.mistral.ai")
+    talk.turn("first", {"model": "m", "inputs": "Where is it?", "store": True}, "There.", response_id="conv_0a1B2c")
+    more = {"inputs": "In the attic?", "store": True}
+    talk.turn("second", more, "In the attic.", response_id="conv_0a1B2c", path="/v1/conversations/conv_0a1B2c")
+    return talk
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["at once", "after a restart"])
+def test_a_conversation_that_the_server_keeps_has_one_id_for_all_replies(restarted: bool) -> None:
+    talk = kept_by_mistral()
+    conversation = talk.asked["first"][3].conversation
+    talk = talk.restarted() if restarted else talk
+    link = talk.ask("third", {"inputs": "Thanks", "store": True}, path="/v1/conversations/conv_0a1B2c")
+    assert (outcome(link), link.conversation) == (("second", "exact", "continue"), conversation)
+
+
+def test_a_conversation_that_begins_anew_from_an_entry_has_no_parent() -> None:
+    anew = {"from_entry_id": "m1", "inputs": "And now?", "store": True}
+    link = kept_by_mistral().ask("anew", anew, path="/v1/conversations/conv_0a1B2c/restart")
+    assert outcome(link) == (None, "new", "new")
+
+
 # -- what must never be joined -----------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ _CLIENTS: Mapping[str, str] = {
     "cohere": "cohere",
     "gemini": "google",
     "gemini-interactions": "google",
+    "mistral-conversations": "mistral",
     "openai-chat": "openai",
     "openai-completions": "openai",
     "openai-embeddings": "openai",

@@ -21,6 +21,7 @@ MODULES = (
     "bedrock_converse",
     "cohere",
     "bedrock_invoke",
+    "mistral_conversations",
     "ollama",
     "openai_completions",
     "openai_embeddings",

@@ -158,7 +158,7 @@ def reasoning(part: dict[str, Any], content: ContentReader) -> list[MessagePiece
     """Read reasoning: a text, texts of a summary or content, or what only the provider can read."""
     said = next((value for key in _SAID_OF_REASONING if (value := text(part, key))), None)
     if said is None:
-        texts = [text(one, "text") for key in ("summary", "content") for one in dicts(part, key)]
+        texts = [text(one, "text") for key in ("summary", "content", "thinking") for one in dicts(part, key)]
         said = "\n".join(one for one in texts if one) or None
     size = sum(len(sealed) for key in _SEALED if (sealed := text(part, key)))
     return [ReasoningPiece(said, size)]

@@ -52,6 +52,12 @@ def _part_text(part: Any) -> str | None:
     return text(part, "text") if dig(part, "type") in ("text", "input_text", "output_text", None) else None
 
 
+def thought_in(content: Any) -> str | None:
+    """Return the reasoning among the parts of a message's content (Mistral): a list of texts in each."""
+    parts = (part for part in items({"content": content}, "content") if dig(part, "type") == "thinking")
+    return "".join(said for part in parts if (said := content_text(dig(part, "thinking")))) or None
+
+
 def _tool_name(tool: dict[str, Any]) -> str | None:
     return text(tool, "function", "name") or text(tool, "custom", "name") or text(tool, "name") or text(tool, "type")
 
@@ -206,8 +212,9 @@ def streamed(chunks: Iterable[StreamEvent], complete: bool, problems: list[str])
 
 
 def reasoning_said(message: Any) -> str | None:
-    """The reasoning beside the content of a message, or of a part of a stream; once, if it stands there twice."""
-    return next((said for key in REASONING_FIELDS if (said := text(message, key))), None)
+    """The reasoning beside or in the content of a message, or of a part of a stream; once, if it stands there twice."""
+    beside = next((said for key in REASONING_FIELDS if (said := text(message, key))), None)
+    return beside or thought_in(dig(message, "content"))
 
 
 _GENERATED = ("content", "tool_calls", "function_call", "reasoning_content", "reasoning", "refusal", "audio")

@@ -21,6 +21,7 @@ from sessiontap.llm.families import (
     definitions_in,
     prompt_pieces,
     read_messages,
+    shape_of,
     tool_lists,
 )
 from sessiontap.llm.message_pieces import (
@@ -129,7 +130,8 @@ def _request_parts(body: dict[str, Any]) -> Iterator[Part]:
     for offered in tool_lists(body):
         yield from _definitions(offered, None)
     yield from _parts("system", None, prompt_pieces(body, WHOLE_CONTENT), tools)
-    for key in TEXTS:
+    shape = shape_of(body)
+    for key in TEXTS if shape is None else [one for one in TEXTS if one not in shape.keys]:
         for said in body[key] if isinstance(body.get(key), list) else [body.get(key)]:
             yield from _parts("user", None, WHOLE_CONTENT.pieces(said), tools)
     for number, (role, pieces) in enumerate(read_messages(body, WHOLE_CONTENT)):

@@ -252,8 +252,13 @@ def _id_keys(reply: ReplyFingerprint) -> list[Key]:
 
 
 def _issuer_of_reply(known: KnownCalls, scope: MatchScope, id: str) -> KnownCall | None:
-    """Return the call whose reply has that id."""
-    return _issuer(known, scope, reply_id_key(id), id, START, START)
+    """Return the call whose reply has that id. A conversation that the server keeps has one id for all of its replies:
+    of these calls the newest."""
+    key = reply_id_key(id)
+    issuers = [one for one in known.under(key) if scope.shares_ids_with(one.scope)]
+    if len(issuers) > 1 and len({one.conversation for one in issuers}) == 1:
+        return issuers[-1]
+    return _issuer(known, scope, key, id, START, START)
 
 
 def issuer_of_tool_call(
