@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from mitmproxy import ctx, http
-from mitmproxy.connection import ConnectionState
+from mitmproxy.connection import Client, ConnectionState, Server
 
 from sessiontap.exchange import Headers, Request
 from sessiontap.gateways import Route
@@ -166,6 +166,12 @@ def outcome_of_error(flow: http.HTTPFlow) -> Outcome:
     if message.startswith("stream reset by client"):  # HTTP/2, and said of either side
         return "client_gone" if _reset_by_client(flow, message) else "upstream_gone"
     return "upstream_gone"
+
+
+def cut_server(client: Client, server: Server) -> None:
+    """End a connection with a server that was just made, before anything is sent on it."""
+    proxyserver: Any = ctx.master.addons.get("proxyserver")
+    proxyserver.connections[client.id].transports[server].writer.transport.abort()
 
 
 def _reset_by_client(flow: http.HTTPFlow, message: str) -> bool:

@@ -48,6 +48,10 @@ class Notices:
         caller = connection.caller
         self.note("not_captured", why, host=host, process=caller.name if caller else None, client=connection.client_ip)
 
+    def leads_to_page(self, host: str) -> None:
+        """A client asked for a name that means this machine, and for the port of the page."""
+        self.once(f"{host} leads to the page of `sessiontap ui`: its connection was ended")
+
     def protected(
         self, connection: Connection, host: str, protection: Protection, call: str | None = None
     ) -> None:

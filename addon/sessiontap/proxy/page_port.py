@@ -1,6 +1,7 @@
 """The ports of pages that run (`sessiontap ui`): a proxy of the same user refuses to lead to them.
 
-The page answers this machine alone. A proxy that listens for others would lead them there all the same. Each page
+The page answers this machine alone. A proxy that listens for others would lead them there all the same. It looks at the
+address that a request names, and at the one that it is connected to: any name may mean this machine. Each page
 leaves a file `~/.sessiontap/run/pages/PORT` with its pid; one that a page left behind counts for nothing. Plain Python:
 the command line imports it, too.
 """

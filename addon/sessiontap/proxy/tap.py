@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addonmanager import Loader
-from mitmproxy.proxy import layer
+from mitmproxy.proxy import layer, server_hooks
 
 from sessiontap.faults import Faults
 from sessiontap.llm.routes import asks_once
@@ -157,6 +157,13 @@ class Tap:
             known = self.service.connections.open.get(data.context.client.id)
             if known is not None and not is_verified(data):
                 known.unverified = True
+
+    def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        with self.faults.guard("the page's port"):
+            server = data.server
+            if server.peername is not None and page_port.leads_to_page(*server.peername[:2]):
+                flows.cut_server(data.client, server)
+                self.notices.leads_to_page(server.address[0] if server.address else server.peername[0])
 
     # -- calls ---------------------------------------------------------------------------------------------------------
 
