@@ -63,7 +63,13 @@ PROXY_PATH = {"mitmproxy", "yaml", "msgpack", "msgspec", "re2", "zstandard", "br
 """Third-party packages of the proxy's own path; zstandard and brotli come with mitmproxy."""
 COMPILED = {"cmsgpack", "cython_runtime", "cython_3_1_4", "typing_extensions"}
 """What compiled packages of these bring along under names of their own."""
-LAZY = {("callers", "psutil"), ("prices", "genai_prices"), ("stores", "redis"), ("stores", "hiredis")}
+LAZY = {
+    ("callers", "psutil"),
+    ("prices", "genai_prices"),
+    ("proxy", "cryptography"),  # mitmproxy's own, for the authority that it reads
+    ("stores", "hiredis"),
+    ("stores", "redis"),
+}
 """Imported inside a function, where it is needed: on some platforms, by some readers."""
 
 

@@ -1,11 +1,14 @@
-"""mitmproxy's certificate authority, made before the proxy starts if it does not exist yet."""
+"""mitmproxy's certificate authority: made before the proxy starts if it does not exist yet, and read quickly."""
 
 from __future__ import annotations
 
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sessiontap import private
 
@@ -38,6 +41,53 @@ def ensure_ca(confdir: Path) -> Path:
     if not certificate.exists() or not set(held) & set(_certificates(certificate)):
         _put(certificate, b"".join(one + b"\n" for one in held))
     return certificate
+
+
+@contextmanager
+def matching_keys() -> Iterator[None]:
+    """Have mitmproxy read keys within this block without proving that their primes are some: 40 ms of CPU time.
+
+    A key must fit the certificate beside it. Else mitmproxy reads it as ever, and says what is wrong.
+    """
+    from mitmproxy import certs
+
+    usual = certs.load_pem_private_key
+
+    def load(data: bytes, password: bytes | None) -> Any:
+        return _matching_key(data) or usual(data, password)
+
+    module = vars(certs)
+    module["load_pem_private_key"] = load
+    try:
+        yield
+    finally:
+        module["load_pem_private_key"] = usual
+
+
+def _matching_key(pem: bytes) -> Any:
+    """The RSA key of a file, if it is not encrypted, is whole, and is that of the file's certificate; else None."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
+        public = x509.load_pem_x509_certificate(pem).public_key()
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    if not isinstance(key, RSAPrivateKey) or not isinstance(public, RSAPublicKey):
+        return None
+    held, certified = key.private_numbers(), public.public_numbers()
+    p, q, d = held.p, held.q, held.d
+    fits = (
+        held.public_numbers == certified
+        and min(p, q) > 1
+        and p * q == certified.n
+        and all(d * certified.e % (prime - 1) == 1 for prime in (p, q))
+        and (held.dmp1, held.dmq1, held.iqmp * q % p) == (d % (p - 1), d % (q - 1), 1)
+    )
+    return key if fits else None
 
 
 def _create(confdir: Path, authority: Path) -> None:

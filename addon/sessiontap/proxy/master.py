@@ -23,11 +23,13 @@ from mitmproxy.addons.keepserving import KeepServing
 from mitmproxy.addons.onboarding import Onboarding
 from mitmproxy.addons.readfile import ReadFileStdin
 from mitmproxy.addons.termlog import TermLog
+from mitmproxy.addons.tlsconfig import TlsConfig
 from mitmproxy.flow import Flow
 from mitmproxy.http import HTTPFlow
 from mitmproxy.master import Master
 from mitmproxy.options import Options
 
+from sessiontap.proxy.ca import matching_keys
 from sessiontap.proxy.handler import handles
 from sessiontap.proxy.settings import MITMPROXY_DEFAULTS
 
@@ -202,6 +204,20 @@ class _Onboarding(Onboarding):
         return super().request(flow) if flow.request.pretty_host == self.host else None  # type: ignore[no-untyped-call]
 
 
+class _TlsConfig(TlsConfig):
+    """mitmproxy's own, which reads the authority in less time."""
+
+    name = "tlsconfig"
+
+    def configure(self, updated: Any) -> None:
+        with matching_keys():
+            super().configure(updated)  # type: ignore[no-untyped-call]
+
+
+_OURS: Mapping[type[Any], type[Any]] = {Onboarding: _Onboarding, TlsConfig: _TlsConfig}
+"""mitmproxy's addon -> what stands in its place."""
+
+
 class TapMaster(Master):
     """mitmdump with `taps` where a script's addons would stand: behind the scripts, before next_layer."""
 
@@ -211,7 +227,7 @@ class TapMaster(Master):
         self._term_log = TermLog() if with_termlog else None
         self._taps = list(taps)
         self._is_running = False
-        theirs: list[Any] = [_Onboarding() if isinstance(one, Onboarding) else one for one in default_addons()]  # type: ignore[no-untyped-call]
+        theirs: list[Any] = [_OURS[type(one)]() if type(one) in _OURS else one for one in default_addons()]
         others = [*theirs, Dumper(), KeepServing(), ReadFileStdin(), ErrorCheck()]
         behind_scripts = 1 + [name_of(addon) for addon in others].index("scriptloader")
         self._all = [
