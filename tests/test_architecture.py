@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Collection
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,32 @@ def test_packages_import_only_what_they_may(package: str) -> None:
         if module.startswith("sessiontap.") and module.split(".")[1] not in allowed
     ]
     assert not wrong
+
+
+def modules_imported(file: Path, known: Collection[str]) -> set[str]:
+    """The modules of ours that `file` imports anywhere: within functions, and for types alone, too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            submodules = [f"{module}.{alias.name}" for alias in node.names]
+            found |= {name if name in known else module for name in submodules}
+    return found & set(known)
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    """A package is the names that its `__init__` defines; to import a module of it imports no other."""
+    by_name = {
+        ".".join(("sessiontap", *file.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): file
+        for file in PACKAGE.rglob("*.py")
+    }
+    graph = {name: modules_imported(file, by_name) - {name} for name, file in by_name.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
 
 
 @pytest.mark.parametrize("leaf", sorted(LEAVES))

@@ -17,7 +17,7 @@ from tests.support.gate import PATIENCE
 from tests.support.llm_server import LlmService
 
 from sessiontap.demo.proxy_process import MITMDUMP, mitmdump
-from sessiontap.proxy import entry
+from sessiontap.proxy import requirements
 
 MAIN = ROOT / "addon" / "main.py"
 QUESTION = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
@@ -167,7 +167,7 @@ def test_all_that_is_missing_or_too_old_is_one_sentence_and_nothing_runs(
 def test_the_versions_that_are_needed_are_those_of_the_package() -> None:
     declared = tomllib.loads((MAIN.parents[1] / "pyproject.toml").read_text())["project"]["dependencies"]
     oldest = dict(one.split(">=", 1) for one in declared if ">=" in one)
-    for _, distribution, version, _ in entry.NEEDS:
+    for _, distribution, version, _ in requirements.NEEDS:
         assert distribution in oldest
         assert version is None or ".".join(map(str, version)) == oldest[distribution].partition(",")[0]
 

@@ -17,7 +17,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from sessiontap.exchange import Headers
-from sessiontap.push.http import HttpReply
+from sessiontap.push.target import HttpReply
 
 
 class Collector:

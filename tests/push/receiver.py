@@ -14,8 +14,8 @@ from tests.support.gate import PATIENCE
 from tests.support.small_server import SmallHandler, serving
 
 from sessiontap.push import Target
-from sessiontap.push.http import NotReached, answer_of
-from sessiontap.push.target import Item, PushedCall, TargetAnswer, TargetSettings, UserTurn
+from sessiontap.push.http import answer_of
+from sessiontap.push.target import Item, NotReached, PushedCall, TargetAnswer, TargetSettings, UserTurn
 
 TARGET = Target(
     "receiver",

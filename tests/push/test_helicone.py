@@ -13,8 +13,7 @@ from tests.push.pushed_calls import CHAT, GEMINI, MESSAGES, OTHER, chat, pushed
 
 from sessiontap.exchange import Headers
 from sessiontap.push.delivery import Delivery, Journal
-from sessiontap.push.http import HttpReply, NotReached
-from sessiontap.push.target import PushedCall, TargetAnswer, TargetSettings
+from sessiontap.push.target import HttpReply, NotReached, PushedCall, TargetAnswer, TargetSettings
 from sessiontap.push.targets import helicone
 from sessiontap.push.targets.helicone import MOST_BYTES, address, log_entry, open_sender, request_id
 

@@ -16,7 +16,8 @@ from tests.support.small_server import SmallHandler, serving
 
 from sessiontap.demo.certs import Authority
 from sessiontap.exchange import Headers
-from sessiontap.push.http import HttpClient, HttpReply, NotReached, answer_of, retry_after
+from sessiontap.push.http import HttpClient, answer_of, retry_after
+from sessiontap.push.target import HttpReply, NotReached
 
 NOW = datetime(2026, 11, 21, 5, 6, 3, tzinfo=UTC)
 

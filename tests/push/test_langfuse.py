@@ -19,9 +19,9 @@ from sessiontap.exchange import Headers
 from sessiontap.push import TARGETS
 from sessiontap.push.cursor import Cursor
 from sessiontap.push.delivery import NotDelivered
-from sessiontap.push.http import HttpClient, HttpReply
+from sessiontap.push.http import HttpClient
 from sessiontap.push.pusher import Pusher, cursor_of
-from sessiontap.push.target import Sender, TargetAnswer, TargetSettings, UserTurn
+from sessiontap.push.target import HttpReply, Sender, TargetAnswer, TargetSettings, UserTurn
 from sessiontap.push.targets.langfuse import resource, traces_url
 
 KEYS = {"LANGFUSE_PUBLIC_KEY": "pk-lf-1", "LANGFUSE_SECRET_KEY": "sk-lf-2"}

@@ -14,8 +14,8 @@ import pytest
 from tests.support.gate import PATIENCE
 
 from sessiontap.exchange import Headers
-from sessiontap.push.http import HttpReply, NotReached
 from sessiontap.push.notifier import PAUSES, Notifier, NotTold, post, run, serve
+from sessiontap.push.target import HttpReply, NotReached
 
 CROSSING = {"kind": "alert", "text": "alert 'agent': calls is 3", "value": 3}
 

@@ -14,10 +14,9 @@ from tests.push.otlp_collector import Collector, attributes_of, partly
 
 from sessiontap.exchange import Headers
 from sessiontap.push import TARGETS
-from sessiontap.push.http import HttpReply, NotReached
 from sessiontap.push.otlp_http import OtlpSender, headers_of
 from sessiontap.push.spans import call_span, turn_spans
-from sessiontap.push.target import Item, Sender, TargetAnswer, TargetSettings, UserTurn
+from sessiontap.push.target import HttpReply, Item, NotReached, Sender, TargetAnswer, TargetSettings, UserTurn
 
 OTLP = ("otlp", "phoenix", "mlflow")
 

@@ -13,7 +13,7 @@ from tests.push.otlp_collector import Collector, attributes_of, partly, served
 from tests.readers.session import AGENT, INPUT, MODEL, OUTPUT, calls
 
 from sessiontap.exchange import Headers
-from sessiontap.push.http import HttpReply
+from sessiontap.push.target import HttpReply
 
 KEY = "s3cret-of-the-collector"
 CHAT = f"chat {MODEL}"

@@ -19,11 +19,10 @@ from sessiontap.cli.push_status import rows, text
 from sessiontap.exchange import Headers
 from sessiontap.push import TARGETS
 from sessiontap.push.delivery import NotDelivered
-from sessiontap.push.http import HttpReply
 from sessiontap.push.pusher import Clocks, Pusher, cursor_of
 from sessiontap.push.scores.helicone import api_of
 from sessiontap.push.scores.otlp import logs_url
-from sessiontap.push.target import Item, PushedScore, ScoreSender, TargetAnswer, TargetSettings
+from sessiontap.push.target import HttpReply, Item, PushedScore, ScoreSender, TargetAnswer, TargetSettings
 from sessiontap.span_ids import span_id, trace_id
 from sessiontap.trace.annotations import annotate, score_record
 from sessiontap.trace.closing import close_segment

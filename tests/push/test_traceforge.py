@@ -16,8 +16,7 @@ from tests.push import logs
 from tests.push.pushed_calls import CHAT, MESSAGES, chat, pushed
 
 from sessiontap.exchange import Headers
-from sessiontap.push.http import HttpReply
-from sessiontap.push.target import PushedCall, Sender, TargetSettings
+from sessiontap.push.target import HttpReply, PushedCall, Sender, TargetSettings
 from sessiontap.push.targets import traceforge
 from sessiontap.push.targets.traceforge import open_sender, trace_file
 

@@ -9,7 +9,8 @@ import pytest
 from tests.ui.served import served
 
 from sessiontap.cli.options import open_trace
-from sessiontap.ui.page import Action, BadParameter, Page, Parameter, Source, read_parameters, without_empty
+from sessiontap.ui.errors import BadParameter
+from sessiontap.ui.page import Action, Page, Parameter, Source, read_parameters, without_empty
 from sessiontap.ui.reading import Reading
 
 PARAMETERS = (

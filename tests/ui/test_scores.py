@@ -15,7 +15,7 @@ from tests.ui.served import Client, served
 from sessiontap.cli.options import open_trace
 from sessiontap.trace.annotations import annotations_in
 from sessiontap.trace.files import segments
-from sessiontap.ui.page import BadBody
+from sessiontap.ui.errors import BadBody
 from sessiontap.ui.pages.scores import of_form, value_of
 from sessiontap.ui.reading import Reading
 

@@ -18,7 +18,8 @@ from tests.ui.served import Client, served
 
 from sessiontap.cli.commands.ui import open_reading
 from sessiontap.cli.main import main
-from sessiontap.ui.page import BadParameter, NotFound, Page, read_parameters
+from sessiontap.ui.errors import BadParameter, NotFound
+from sessiontap.ui.page import Page, read_parameters
 from sessiontap.ui.pages import (
     PAGES,
     cache,

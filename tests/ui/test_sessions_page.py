@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from sessiontap.ui.page import BadParameter, read_parameters
+from sessiontap.ui.errors import BadParameter
+from sessiontap.ui.page import read_parameters
 from sessiontap.ui.pages.session import PAGE as SESSION
 from sessiontap.ui.pages.sessions import PAGE as SESSIONS
 from sessiontap.ui.reading import Reading

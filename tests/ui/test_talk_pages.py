@@ -11,7 +11,8 @@ from tests.analysis import coding_session
 from tests.cli.recorded import call_id, calls, write
 
 from sessiontap.cli.options import open_trace
-from sessiontap.ui.page import BadParameter, NotFound, Page, read_parameters
+from sessiontap.ui.errors import BadParameter, NotFound
+from sessiontap.ui.page import Page, read_parameters
 from sessiontap.ui.pages.call import PAGE as CALL
 from sessiontap.ui.pages.compare import PAGE as COMPARE
 from sessiontap.ui.pages.conversation import PAGE as CONVERSATION

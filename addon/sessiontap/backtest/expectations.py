@@ -24,6 +24,7 @@ from sessiontap.rules.compile_match import conditions_of
 from sessiontap.rules.conditions import MatchCondition
 from sessiontap.rules.decision import IdSourceKind
 from sessiontap.rules.kinds import GLOB, WORD, Choice, Integer, Key, KeyMap, ListOf, MapOf, Ref, TextOf
+from sessiontap.rules.language import DEFINITIONS
 from sessiontap.rules.load import compose, read_source
 from sessiontap.rules.match_patterns import path_pattern
 from sessiontap.rules.node_reader import INVALID, ReadingEnds, RulesReader
@@ -172,7 +173,7 @@ def load_expectations(path: Path, address: Callable[[str, str], str] = lambda ki
     Raises RulesError with all problems of the file.
     """
     name = str(path)
-    reader = RulesReader(name)
+    reader = RulesReader(name, DEFINITIONS)
     items: list[Expectation] = []
     root = compose(read_source(name).removeprefix("\ufeff"), name)
     with suppress(ReadingEnds):

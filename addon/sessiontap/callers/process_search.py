@@ -17,15 +17,13 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from sessiontap.callers import procfs, scan
 from sessiontap.callers.caller import Found
+from sessiontap.callers.procfs import ProcessFolder
 from sessiontap.callers.scan import Held, Scan, Walk
 from sessiontap.callers.socket_owner import Owner
-
-if TYPE_CHECKING:
-    from sessiontap.callers.linux import LinuxFinder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,10 +47,26 @@ class _Waiting(NamedTuple):
     owner: Owner
 
 
+class SocketFinder(Protocol):
+    """The questions about a socket that need no walk. `linux.LinuxFinder` answers them."""
+
+    def owner(self, client: tuple[str, int], proxy: tuple[str, int]) -> Owner | Found:
+        """Return the socket's owner, or the answer if there is none. Raises OSError if only a table would tell."""
+        ...
+
+    def described(self, folder: ProcessFolder, owner: Owner, env_names: frozenset[str]) -> Found | None:
+        """Return the holder with all that is known of it, None if it has ended. Closes the folder."""
+        ...
+
+    def without(self, client: tuple[str, int], proxy: tuple[str, int], owner: Owner, why: str) -> Found:
+        """Return the answer after a walk that did not find the holder."""
+        ...
+
+
 class Search:
     """Questions and the walk that answers them. For one thread alone; nothing raises."""
 
-    def __init__(self, finder: LinuxFinder, processes: Scan) -> None:
+    def __init__(self, finder: SocketFinder, processes: Scan) -> None:
         self._finder = finder
         self._scan = processes
         self._answers: list[LookUpResult] = []

@@ -38,7 +38,7 @@ def as_failure(error: Exception) -> Failure | None:
         path = ctx.command_path if ctx else "sessiontap"
         return Misuse(sentence[:1].lower() + sentence[1:].rstrip("."), f"{path} -h shows what it takes")
     if isinstance(error, ImportError):
-        from sessiontap.proxy.entry import unmet  # plain Python
+        from sessiontap.proxy.requirements import unmet  # plain Python
 
         wrong = unmet()
         return Failure(wrong, status=2) if wrong else None

@@ -1,6 +1,7 @@
 """The mitmproxy side, and the only package that knows mitmproxy.
 
-    entry.py        the beginning, before mitmproxy is loaded: checks, then the one addon object
+    start.py        the beginning of `sessiontap run`, before mitmproxy is loaded; requirements.py: what it needs
+    entry.py        the one addon object
     late_modules.py libraries of mitmproxy's that `sessiontap run` loads when they are first used
     tap.py          that object: mitmproxy's hooks, each a few lines around a function of another module
     service.py      start, stop and reload of what runs behind the hooks

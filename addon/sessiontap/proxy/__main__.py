@@ -5,7 +5,7 @@ Its arguments are mitmdump's own.
 
 import sys
 
-from sessiontap.proxy import entry
+from sessiontap.proxy.start import run
 
 if __name__ == "__main__":
-    entry.run(sys.argv[1:], records=True)
+    run(sys.argv[1:], records=True)

@@ -27,7 +27,7 @@ from sessiontap.trust import UNKNOWN, Upstream
 if TYPE_CHECKING:
     from mitmproxy import http
 
-    from sessiontap.proxy.failover import Attempt
+    from sessiontap.proxy.gateway_stream import GatewayAttempt
 
 NO_LINK = Link()
 
@@ -123,7 +123,7 @@ class CallContext:
     """With a store that proxies share; None if it is not asked."""
     plan: Plan | None = None
     """None before planning, and if it failed."""
-    attempt: Attempt | None = None
+    attempt: GatewayAttempt | None = None
     """At its gateway, while that has not answered."""
     refusal: Refusal | None = None
     """The answer that it gets in its server's stead: a limit of the rules is reached."""

@@ -21,9 +21,9 @@ from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.in_flight import progress_of
 from sessiontap.proxy.own_address import Question
 from sessiontap.proxy.passed import Passed, put_together
+from sessiontap.proxy.service import Service
 
 if TYPE_CHECKING:
-    from sessiontap.proxy.service import Service
     from sessiontap.proxy.sockets import Socket
 
 HEALTH_SECONDS = 2.0

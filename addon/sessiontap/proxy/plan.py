@@ -328,12 +328,12 @@ class Planner:
         named = matched.named_by(lambda rule: rule.gateway == name)
         request, facts = context.request, SessionFacts(session.id, session.name, session.step)
         call = replace(
-            gateway_call(rules, name, matched.known, facts, self.environ),
+            gateway_call(rules.gateways, name, matched.known, facts, self.environ),
             signed=bool(headers.signed_headers(request.headers, request.target)),
             upstream=context.upstream,
             why_not_client=trust.why_not_for(client.peer.local is True, named),
         )
-        return gateways.plan(gateway_kind(rules, name), call)
+        return gateways.plan(gateway_kind(rules.gateways, name), call)
 
     def _outgoing(
         self,

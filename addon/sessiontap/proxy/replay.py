@@ -36,9 +36,9 @@ from mitmproxy.proxy.mode_specs import ProxyMode, ReverseMode, UpstreamMode
 from sessiontap import private
 from sessiontap.proxy import flows, own_address, redirected, state_file
 from sessiontap.proxy.connections import Connection, destinations
-from sessiontap.proxy.entry import exit_with_error
 from sessiontap.proxy.first_bytes import kind_of
 from sessiontap.proxy.layers import Http, HttpSettings, Undecided
+from sessiontap.proxy.requirements import exit_with_error
 from sessiontap.proxy.service import prepare_home
 from sessiontap.proxy.settings import MITMPROXY_DEFAULTS, only_prints
 from sessiontap.proxy.tap import Tap

@@ -18,6 +18,7 @@ from sessiontap.proxy import entry
 from sessiontap.proxy.ca import default_confdir
 from sessiontap.proxy.listening import bind_from, taken
 from sessiontap.proxy.master import TapMaster
+from sessiontap.proxy.requirements import exit_with_error
 from sessiontap.proxy.stopping import Drain, on_hang_up
 from sessiontap.proxy.upstream import BehindProxy
 
@@ -38,7 +39,7 @@ def command_line(options: Options) -> ArgumentParser:
 
 
 def _refuse(message: str) -> NoReturn:
-    entry.exit_with_error(f"{message}\nhint: sessiontap run -h shows what it takes")
+    exit_with_error(f"{message}\nhint: sessiontap run -h shows what it takes")
 
 
 class Master(TapMaster):

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from mitmproxy import ctx
 from mitmproxy.addonmanager import Loader
@@ -24,11 +24,11 @@ from sessiontap.faults import Faults
 from sessiontap.proxy import open_files, state_file
 from sessiontap.proxy.calls import Calls
 from sessiontap.proxy.connections import Connection, Connections, Destinations
-from sessiontap.proxy.entry import exit_with_error
 from sessiontap.proxy.notices import Notices
 from sessiontap.proxy.plan import Planner
 from sessiontap.proxy.pushes import Pushes
 from sessiontap.proxy.recorder import CLOSING_SECONDS, Recorder
+from sessiontap.proxy.requirements import exit_with_error
 from sessiontap.proxy.rules_file import RulesFile
 from sessiontap.proxy.settings import (
     MITMPROXY_DEFAULTS,
@@ -40,15 +40,13 @@ from sessiontap.proxy.settings import (
     parse,
     user_set,
 )
+from sessiontap.proxy.shared_counts import WorkerCounts
 from sessiontap.recording.budget import Shares, give_large_blocks_back
 from sessiontap.redaction import RedactionError
 from sessiontap.rules import Rules, RulesError
 from sessiontap.stores import RedisStore, StoreCounts
 from sessiontap.trace.annotations import annotate, label_record
 from sessiontap.trace.files import TraceError
-
-if TYPE_CHECKING:
-    from sessiontap.proxy.worker import Worker
 
 logger = logging.getLogger("sessiontap")
 
@@ -58,6 +56,26 @@ RESTORE_SECONDS = 1.0
 """Seconds for which a start may read the trace log to go on with its sessions."""
 UNLOADED_AFTER = 1.5
 """Seconds without the addon after which it is gone, not being reloaded."""
+
+
+class OwnWorker(Protocol):
+    """The worker that this process is (worker.py)."""
+
+    count: int
+    """Of all workers."""
+    counts: WorkerCounts
+    listeners: list[dict[str, Any]]
+    """The addresses at which the front listens, as in the state file."""
+    token: str
+
+    @property
+    def is_first(self) -> bool:
+        """It says what all workers would say."""
+        ...
+
+    def ready(self, values: Mapping[str, Any]) -> None:
+        """Take connections from here on. `values` are for the state file."""
+        ...
 
 
 class Service:
@@ -82,7 +100,7 @@ class Service:
         self.pushes: Pushes | None = None
         self.store: RedisStore | None = None
         """Which other proxies share; None: sessions are remembered here."""
-        self.worker: Worker | None = None
+        self.worker: OwnWorker | None = None
         """Of `sessiontap run --workers`, if this process is one."""
         self._token = secrets.token_urlsafe()
         self._reading: asyncio.Task[None] | None = None

@@ -19,7 +19,8 @@ from sessiontap.llm.routes import asks_once
 from sessiontap.proxy import bodies, finish, flows, own_address, page_port
 from sessiontap.proxy.call_context import CallContext, Plan
 from sessiontap.proxy.connections import Connection, Destination, destinations
-from sessiontap.proxy.failover import Attempt, Failover
+from sessiontap.proxy.failover import Failover
+from sessiontap.proxy.gateway_stream import GatewayAttempt
 from sessiontap.proxy.interception import Interception
 from sessiontap.proxy.own_answers import Answers
 from sessiontap.proxy.passed import Why
@@ -319,7 +320,7 @@ class Tap:
         flow.comment = flow.comment or f"{plan.session.name} {plan.filled.path}"
         flow.metadata["sessiontap"] = {"call": context.id, **plan.summary()}
 
-    def _attempt_of(self, flow: http.HTTPFlow) -> Attempt | None:
+    def _attempt_of(self, flow: http.HTTPFlow) -> GatewayAttempt | None:
         """Return a call's attempt at its gateway, if it may go elsewhere."""
         context = self.in_flight.get(flow.id)
         attempt = context.attempt if context is not None else None

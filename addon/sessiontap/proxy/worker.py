@@ -26,8 +26,8 @@ from mitmproxy.tools.main import run
 from sessiontap import callers
 from sessiontap.proxy import own_address
 from sessiontap.proxy.channel import Channel, wait_for_message
-from sessiontap.proxy.entry import exit_with_error
 from sessiontap.proxy.handler import handles
+from sessiontap.proxy.requirements import exit_with_error
 from sessiontap.proxy.runner import Master, command_line, filters, unnamed_port
 from sessiontap.proxy.shared_counts import WorkerCounts
 from sessiontap.proxy.tap import Tap

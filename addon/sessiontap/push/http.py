@@ -11,10 +11,9 @@ import os
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 import certifi
@@ -31,34 +30,7 @@ from urllib3.exceptions import (
 
 from sessiontap import __version__
 from sessiontap.exchange import Headers
-from sessiontap.push.target import AnswerKind, TargetAnswer, holds_credential
-
-
-@dataclass(frozen=True, slots=True)
-class HttpReply:
-    """A target's reply to one request."""
-
-    status: int
-    headers: Headers
-    body: bytes
-    """Its first 64 KiB at most."""
-
-
-class NotReached(Exception):
-    """The target could not be reached, or did not answer in time. The text says why, without credentials."""
-
-
-class HttpTransport(Protocol):
-    """The seam: tests put a function of theirs in its place."""
-
-    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpReply:
-        """Send a request and wait for its reply. Follows no redirect. Raises NotReached."""
-        ...
-
-    def delete(self, url: str, headers: Mapping[str, str]) -> HttpReply:
-        """The same without a body, of the method DELETE."""
-        ...
-
+from sessiontap.push.target import AnswerKind, HttpReply, NotReached, TargetAnswer, holds_credential
 
 CONNECT_SECONDS, READ_SECONDS = 10.0, 60.0
 MOST_READ = 64 << 10

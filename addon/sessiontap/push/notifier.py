@@ -20,7 +20,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, BinaryIO, TextIO
 
-from sessiontap.push.http import HttpClient, HttpTransport, NotReached, answer_kind, retry_after
+from sessiontap.push.http import HttpClient, answer_kind, retry_after
+from sessiontap.push.target import HttpTransport, NotReached
 
 RUN_SECONDS = 30.0
 """For the command."""

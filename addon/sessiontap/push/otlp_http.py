@@ -24,10 +24,10 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
 from sessiontap import __version__
-from sessiontap.push.http import HttpTransport, NotReached, answer_of
+from sessiontap.push.http import answer_of
 from sessiontap.push.span_facts import AttributeValue
 from sessiontap.push.spans import Convention, Span, call_span, turn_spans, with_conventions
-from sessiontap.push.target import Item, PushedCall, TargetAnswer, TargetSettings, UserTurn
+from sessiontap.push.target import HttpTransport, Item, NotReached, PushedCall, TargetAnswer, TargetSettings, UserTurn
 
 MAPPING_VERSION = "1"
 """Of the attributes: another one if a reader has to read them in another way."""

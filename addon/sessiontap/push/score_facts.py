@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sessiontap.push.http import HttpReply, NotReached, answer_of
-from sessiontap.push.target import PushedScore, TargetAnswer
+from sessiontap.push.http import answer_of
+from sessiontap.push.target import HttpReply, NotReached, PushedScore, TargetAnswer
 
 Json = dict[str, Any]
 JSON = {"Content-Type": "application/json"}

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from sessiontap.exchange import Headers
+
 if TYPE_CHECKING:
     from sessiontap.export.exported_call import ExportedCall
     from sessiontap.part import CallParts
-    from sessiontap.push.http import HttpTransport
-
 
 BATCH_BYTES = 4 << 20
 """Of a request: many collectors stop at 16 MiB, some at 10."""
@@ -149,6 +149,32 @@ class Sender(BatchSender, Protocol):
 
     def turn_items(self, turn: UserTurn) -> Iterable[Item]:
         """Return what is sent when a turn is complete."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """A target's reply to one request."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    """Its first 64 KiB at most."""
+
+
+class NotReached(Exception):
+    """The target could not be reached, or did not answer in time. The text says why, without credentials."""
+
+
+class HttpTransport(Protocol):
+    """The seam: tests put a function of theirs in its place."""
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HttpReply:
+        """Send a request and wait for its reply. Follows no redirect. Raises NotReached."""
+        ...
+
+    def delete(self, url: str, headers: Mapping[str, str]) -> HttpReply:
+        """The same without a body, of the method DELETE."""
         ...
 
 

@@ -130,9 +130,9 @@ def _way(
     rules: Rules, gateway: str, matched: Matched, session: SessionFacts | None, proxy_env: Mapping[str, str]
 ) -> GatewayWay:
     """Return the way of a call that its client and its certificates keep from nothing."""
-    call = gateway_call(rules, gateway, matched.known, session, proxy_env)
+    call = gateway_call(rules.gateways, gateway, matched.known, session, proxy_env)
     verified = Upstream(call.scheme, call.host, call.port, call.host, verifies=True)
-    found = plan(gateway_kind(rules, gateway), replace(call, upstream=verified, why_not_client=None))
+    found = plan(gateway_kind(rules.gateways, gateway), replace(call, upstream=verified, why_not_client=None))
     if isinstance(found, Direct):
         return GatewayWay(gateway, direct=found.reason)
     path = (found.target if found.target is not None else call.target).partition("?")[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from sessiontap import gateways as gateway_kinds
 from sessiontap import trust
@@ -19,9 +19,6 @@ from sessiontap.rules.facts import Facts, KnownFacts
 from sessiontap.rules.node_reader import RulesReader
 from sessiontap.rules.problems import BadValue, closest, quoted
 from sessiontap.rules.template import Template, TemplateContext, check_name, printable
-
-if TYPE_CHECKING:
-    from sessiontap.rules.rule_set import Rules
 
 GATEWAY_OPTIONS = ("fail", "retry_unanswered", "connect_timeout", "answer_timeout")
 """Keys of a gateway whose values are taken as they are."""
@@ -124,17 +121,21 @@ def check_named(path: str, name: str, gateways: Mapping[str, Gateway], reader: R
     reader.problem(path, bad, name)
 
 
-def gateway_kind(rules: Rules, name: str) -> str:
+def gateway_kind(gateways: Mapping[str, Gateway], name: str) -> str:
     """Return the kind of the gateway that a rule names: of an item of `gateways:`, or a kind by itself."""
-    item = rules.gateways.get(name)
+    item = gateways.get(name)
     return item.kind if item is not None else name
 
 
 def gateway_call(
-    rules: Rules, name: str, known: KnownFacts, session: SessionFacts | None, proxy_env: Mapping[str, str]
+    gateways: Mapping[str, Gateway],
+    name: str,
+    known: KnownFacts,
+    session: SessionFacts | None,
+    proxy_env: Mapping[str, str],
 ) -> GatewayCall:
     """Return the call for the gateway of this name, without its upstream, its signature and its client's rights."""
-    facts, item = known.facts, rules.gateways.get(name)
+    facts, item = known.facts, gateways.get(name)
     request, filled_from = facts.request, TemplateContext(known, proxy_env, session)
     return GatewayCall(
         scheme=request.scheme if request is not None else "",

@@ -20,7 +20,7 @@ import yaml
 from yaml.nodes import Node
 
 from sessiontap.rules.compile import compile_file
-from sessiontap.rules.language import FILE
+from sessiontap.rules.language import DEFINITIONS, FILE
 from sessiontap.rules.node_reader import INVALID, MAX_DEPTH, ReadingEnds, RulesReader
 from sessiontap.rules.problems import LONGEST_VALUE, RulesError, RulesProblem, shown
 from sessiontap.rules.rule_set import Rules
@@ -58,7 +58,7 @@ def load_text(text: str, filename: str = "rules.yaml") -> Rules:
 
 
 def _load(text: str, filename: str) -> Rules:
-    reader = RulesReader(filename)
+    reader = RulesReader(filename, DEFINITIONS)
     rules = None
     root = compose(text.removeprefix("\ufeff"), filename)
     with suppress(ReadingEnds):

@@ -1,4 +1,4 @@
-"""YAML nodes -> checked plain values, by the table in `language.py`.
+"""YAML nodes -> checked plain values, by a table of their kinds, such as that in `language.py`.
 
 It reads PyYAML's nodes rather than loaded values: a node knows its line, and a scalar its text, so `name: No` is the
 text "No" for a key that takes text. All problems of a file are found in one go. Values with a problem are left out of
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,7 +29,6 @@ from sessiontap.rules.kinds import (
     TextOf,
     ValueKind,
 )
-from sessiontap.rules.language import DEFINITIONS
 from sessiontap.rules.match_patterns import Pattern
 from sessiontap.rules.problems import LONGEST_VALUE, MOST_PROBLEMS, BadValue, RulesProblem, closest, quoted, shown
 from sessiontap.rules.template import Template, parse_template
@@ -65,6 +64,8 @@ class RulesReader:
     """Reads one file's nodes; `problems` and `places` (key path -> line and column) fill as it goes."""
 
     filename: str
+    definitions: Mapping[str, ValueKind] = field(default_factory=dict)
+    """The kinds that a `Ref` names."""
     problems: list[RulesProblem] = field(default_factory=list)
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     templates: dict[int, tuple[str, Template]] = field(default_factory=dict)
@@ -107,10 +108,10 @@ class RulesReader:
         if not node.tag.startswith(STANDARD):
             return self._refuse(node, path, BadValue(f"the tag {node.tag} means nothing here", "a plain value"))
         if isinstance(node, ScalarNode) and node.tag == NULL and not node.value and not isinstance(kind, AnyJson):
-            return self._refuse(node, path, BadValue("nothing stands here", _expected(kind)))
+            return self._refuse(node, path, BadValue("nothing stands here", self._expected(kind)))
         match kind:
             case Ref(name):
-                return self.read(DEFINITIONS[name], node, path, depth)
+                return self.read(self.definitions[name], node, path, depth)
             case TextOf(parse):
                 return self._text(parse, node, path, kind)
             case Choice():
@@ -141,10 +142,10 @@ class RulesReader:
 
     def _text(self, parse: Any, node: Node, path: str, kind: ValueKind) -> Any:
         if not isinstance(node, ScalarNode):
-            return self._refuse(node, path, BadValue(f"{_noun(node)} stands here", _expected(kind)))
+            return self._refuse(node, path, BadValue(f"{_noun(node)} stands here", self._expected(kind)))
         if node.style in ("|", ">") and not node.value:
             what = "a block of text without text; a value that starts with > or | needs quotes"
-            return self._refuse(node, path, BadValue(what, _expected(kind)))
+            return self._refuse(node, path, BadValue(what, self._expected(kind)))
         try:
             value = parse(node.value)
         except BadValue as bad:
@@ -168,7 +169,7 @@ class RulesReader:
         elif kind.lone:
             items = [self.read(kind.item, node, path, depth)]
         else:
-            return self._refuse(node, path, BadValue(f"{_noun(node)} stands here", _expected(kind)))
+            return self._refuse(node, path, BadValue(f"{_noun(node)} stands here", self._expected(kind)))
         return tuple(item for item in items if item is not INVALID)
 
     def _map(self, kind: MapOf, node: Node, path: str, depth: int) -> Any:
@@ -192,7 +193,7 @@ class RulesReader:
             known = kind.key(name)
             seen.add(name)
             if known is None:
-                self.problem(_join(path, name), _unknown(name, kind), name, key)
+                self.problem(_join(path, name), self._unknown(name, kind), name, key)
             elif (got := self.read(known.kind, value, _join(path, name), depth + 1)) is not INVALID:
                 values[name] = got
         if isinstance(node, MappingNode):
@@ -203,7 +204,7 @@ class RulesReader:
     def _pairs(self, node: Node, path: str, kind: ValueKind, fold: bool = False) -> list[tuple[str, ScalarNode, Node]]:
         """Keys and values of a map, merge keys worked in; duplicates are problems."""
         if not isinstance(node, MappingNode):
-            self._refuse(node, path, BadValue(f"{_noun(node)} stands here", _expected(kind)))
+            self._refuse(node, path, BadValue(f"{_noun(node)} stands here", self._expected(kind)))
             return []
         own: dict[str, tuple[str, ScalarNode, Node]] = {}
         merged: dict[str, tuple[str, ScalarNode, Node]] = {}
@@ -261,6 +262,50 @@ class RulesReader:
                     return value
         return self._text(parse_template, node, path, AnyJson()) if node.value.strip() else node.value
 
+    def _expected(self, kind: ValueKind) -> str:
+        match kind:
+            case Choice():
+                return _one_of(kind)
+            case Flag():
+                return "true or false"
+            case Integer():
+                return _integer(kind)
+            case ListOf(item, lone):
+                return self._expected(item) + ", or a list" if lone else "a list"
+            case MapOf(noun=noun):
+                return f"a map of {noun}s" if not noun.endswith("y") else f"a map of {noun[:-1]}ies"
+            case KeyMap(fields):
+                return "a map with " + ", ".join(known.name for known in fields)
+            case Either():
+                return "text or a map"
+            case Ref(name):
+                return self._expected(self.definitions[name])
+            case _:
+                return "text"
+
+    def _unknown(self, name: str, kind: KeyMap) -> BadValue:
+        if name in kind.refused:
+            return BadValue(kind.refused[name])
+        options = [known.name for known in kind.fields]
+        guess = closest(name, options)
+        if guess is None or guess.casefold() != name.casefold():
+            # `name:` stands beside `session:` instead of in it.
+            inside = [f"{outer.name}.{name}" for outer in kind.fields if self._has(outer, name)]
+            guess = inside[0] if inside else guess
+        return BadValue(f"unknown key {quoted(name)}", "one of " + ", ".join(options), guess)
+
+    def _has(self, outer: Key, name: str) -> bool:
+        inner = outer.kind
+        while isinstance(inner, Ref | ListOf | Either):
+            match inner:
+                case Ref(named):
+                    inner = self.definitions[named]
+                case ListOf(item):
+                    inner = item
+                case Either(_, record):
+                    inner = record
+        return isinstance(inner, KeyMap) and inner.key(name) is not None
+
 
 def _place(node: Node) -> tuple[int, int]:
     return node.start_mark.line + 1, node.start_mark.column + 1
@@ -276,51 +321,12 @@ def _noun(node: Node) -> str:
     return "a list" if isinstance(node, SequenceNode) else f"the value {quoted(node.value)}"
 
 
-def _expected(kind: ValueKind) -> str:
-    match kind:
-        case Choice(options, _, alone):
-            return "one of " + ", ".join((*options, *alone))
-        case Flag():
-            return "true or false"
-        case Integer(least, only):
-            return str(only) if only is not None else f"a whole number from {least}"
-        case ListOf(item, lone):
-            return _expected(item) + ", or a list" if lone else "a list"
-        case MapOf(noun=noun):
-            return f"a map of {noun}s" if not noun.endswith("y") else f"a map of {noun[:-1]}ies"
-        case KeyMap(fields):
-            return "a map with " + ", ".join(known.name for known in fields)
-        case Either():
-            return "text or a map"
-        case Ref(name):
-            return _expected(DEFINITIONS[name])
-        case _:
-            return "text"
+def _one_of(kind: Choice) -> str:
+    return "one of " + ", ".join((*kind.options, *kind.alone))
 
 
-def _unknown(name: str, kind: KeyMap) -> BadValue:
-    if name in kind.refused:
-        return BadValue(kind.refused[name])
-    options = [known.name for known in kind.fields]
-    guess = closest(name, options)
-    if guess is None or guess.casefold() != name.casefold():
-        # `name:` stands beside `session:` instead of in it.
-        inside = [f"{outer.name}.{name}" for outer in kind.fields if _has(outer, name)]
-        guess = inside[0] if inside else guess
-    return BadValue(f"unknown key {quoted(name)}", "one of " + ", ".join(options), guess)
-
-
-def _has(outer: Key, name: str) -> bool:
-    inner = outer.kind
-    while isinstance(inner, Ref | ListOf | Either):
-        match inner:
-            case Ref(named):
-                inner = DEFINITIONS[named]
-            case ListOf(item):
-                inner = item
-            case Either(_, record):
-                inner = record
-    return isinstance(inner, KeyMap) and inner.key(name) is not None
+def _integer(kind: Integer) -> str:
+    return str(kind.only) if kind.only is not None else f"a whole number from {kind.least}"
 
 
 def _choose(kind: Choice, text: str) -> str:
@@ -329,8 +335,8 @@ def _choose(kind: Choice, text: str) -> str:
     if text in kind.alone:
         raise BadValue(f"{quoted(text)} stands alone, not in a list", "it without the brackets")
     if text in kind.later:
-        raise BadValue(f"{quoted(text)} is not yet available in this version", _expected(kind))
-    raise BadValue(f"{quoted(text)} is unknown", _expected(kind), closest(text, (*kind.options, *kind.alone)))
+        raise BadValue(f"{quoted(text)} is not yet available in this version", _one_of(kind))
+    raise BadValue(f"{quoted(text)} is unknown", _one_of(kind), closest(text, (*kind.options, *kind.alone)))
 
 
 def _flag(text: str) -> bool:
@@ -343,5 +349,5 @@ def _flag(text: str) -> bool:
 def _whole(kind: Integer, text: str) -> int:
     number = int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
     if number is None or number < kind.least or (kind.only is not None and number != kind.only):
-        raise BadValue(f"{quoted(text)} cannot stand here", _expected(kind))
+        raise BadValue(f"{quoted(text)} cannot stand here", _integer(kind))
     return number

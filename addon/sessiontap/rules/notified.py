@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sessiontap import trust
 from sessiontap.push.target import holds_credential
 from sessiontap.rules.facts import Facts, KnownFacts
 from sessiontap.rules.kinds import TEMPLATE, WORD, Key, KeyMap, ListOf, MapOf, settable_header, url
+from sessiontap.rules.node_reader import RulesReader
 from sessiontap.rules.problems import BadValue, quoted
 from sessiontap.rules.template import Template, TemplateContext
-
-if TYPE_CHECKING:
-    from sessiontap.rules.node_reader import RulesReader
 
 NOTIFIED = KeyMap((
     Key("run", ListOf(WORD, lone=True), "A command with its arguments. It gets the alert as JSON on standard input.",

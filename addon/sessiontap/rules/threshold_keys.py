@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sessiontap.limits.threshold import MEASURES, PERS, WINDOWED, Kind, Per, Threshold
 from sessiontap.rules.kinds import DURATION, WORD, Choice, Integer, Key, KeyMap, TextOf
+from sessiontap.rules.node_reader import RulesReader
 from sessiontap.rules.problems import BadValue, quoted
-
-if TYPE_CHECKING:
-    from sessiontap.rules.node_reader import RulesReader
 
 DEFAULT_PER: Mapping[Kind, Per] = {"alert": "session", "limit": "process"}
 KINDS: tuple[Kind, ...] = ("alert", "limit")

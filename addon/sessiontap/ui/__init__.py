@@ -1,6 +1,7 @@
 """The page: sessions in a browser, made on this machine from the log, and the same answers as JSON.
 
     page.py           a page's descriptor, and how its parameters are read
+    errors.py         the questions that have no answer
     pages/            the pages: one module each, and the list of them
     reading.py        what a page may ask: the log, prices, the state of the proxies
     filters.py        the filters of lists as parameters

@@ -7,7 +7,8 @@ from typing import Any
 
 from sessiontap.trace.index import scores
 from sessiontap.trace.index.filters import Filters, is_path_glob, is_status
-from sessiontap.ui.page import BadParameter, Parameter
+from sessiontap.ui.errors import BadParameter
+from sessiontap.ui.page import Parameter
 
 FILTERS = (
     Parameter("search", "Calls with this text in names, paths, models, prompts or replies."),

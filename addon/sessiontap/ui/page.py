@@ -6,15 +6,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from sessiontap.ui.errors import BadBody, BadParameter
+from sessiontap.ui.reading import Reading
 from sessiontap.units import UnitError, since, until
-
-if TYPE_CHECKING:
-    from sessiontap.ui.reading import Reading
 
 Kind = Literal["text", "integer", "choice", "flag", "time"]
 Data = dict[str, Any]
@@ -27,46 +26,6 @@ MOST_FIELDS = 100
 """Of a form."""
 MOST = 1 << 31
 """Whole numbers are below it."""
-
-
-class PageError(Exception):
-    """A question that has no answer: a sentence, what to do, and the status of HTTP."""
-
-    status = 500
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-
-class NotFound(PageError):
-    """There is no such page, session or call."""
-
-    status = 404
-
-
-class InFlight(NotFound):
-    """The call is not in the log yet."""
-
-    def __init__(self, message: str, hint: str, session: str | None) -> None:
-        """`session`: the id of its session, if it has one."""
-        super().__init__(message, hint)
-        self.session = session
-        self.position: str | None = None
-        """How far the log had come when it was looked for."""
-
-
-class BadParameter(PageError):
-    """A parameter is not known, or has a value that it cannot have."""
-
-    status = 400
-
-
-class BadBody(PageError):
-    """The body of a POST is not what is taken."""
-
-    status = 400
 
 
 @dataclass(frozen=True, slots=True)

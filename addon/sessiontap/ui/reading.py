@@ -11,7 +11,7 @@ from sessiontap.trace import BodyError, TraceError
 from sessiontap.trace.folders import logs_in
 from sessiontap.trace.index.records import BilledCalls
 from sessiontap.trace.index.turns import BodiesRead, session_of
-from sessiontap.ui.page import BadParameter, NotFound
+from sessiontap.ui.errors import BadParameter, NotFound
 
 if TYPE_CHECKING:
     from sessiontap.analysis.part_costs import InputTerms

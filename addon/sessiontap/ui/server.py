@@ -24,21 +24,10 @@ import tornado.web
 
 from sessiontap.trace import NotInTrace, TraceError
 from sessiontap.ui import guard, live
+from sessiontap.ui.errors import BadBody, InFlight, NotFound, PageError
 from sessiontap.ui.guard import Access, Refused
 from sessiontap.ui.openapi import openapi
-from sessiontap.ui.page import (
-    Action,
-    BadBody,
-    Data,
-    InFlight,
-    NotFound,
-    Page,
-    PageError,
-    read_form,
-    read_json,
-    read_parameters,
-    without_empty,
-)
+from sessiontap.ui.page import Action, Data, Page, read_form, read_json, read_parameters, without_empty
 from sessiontap.ui.pages import PAGES
 from sessiontap.ui.reading import Reading, stored_body
 from sessiontap.ui.rendering import LiveNews, Renderer, here, link

@@ -119,11 +119,12 @@ def run(
         return
     from sessiontap import own_python
     from sessiontap.cli.replay_serving import ReplaySettings
-    from sessiontap.proxy.entry import exit_with_error, unmet
-    from sessiontap.proxy.entry import run as run_proxy
+    from sessiontap.proxy.requirements import exit_with_error, unmet
 
     if wrong := unmet():
         exit_with_error(wrong)
+    from sessiontap.proxy.start import run as run_proxy
+
     given = {"session_rules": rules, "session_trace": trace}
     arguments = ["--help"] if help_all else [*_settings(given, ctx.args), *ctx.args]
     replayed = ReplaySettings(recorded, strict, speed, live_on_miss, until, trace_folder(trace)) if recorded else None

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from sessiontap.push.http import HttpReply
 from sessiontap.push.score_facts import JSON, Missing, answered, encoded, known, label_of, number_of
-from sessiontap.push.target import Item, PushedScore, TargetAnswer, TargetSettings
+from sessiontap.push.target import HttpReply, Item, PushedScore, TargetAnswer, TargetSettings
 from sessiontap.push.targets.phoenix import KEY, PROJECT
 from sessiontap.span_ids import span_id
 

@@ -26,8 +26,8 @@ from sessiontap.dialects.helicone import is_helicone, request_headers
 from sessiontap.exchange import Headers
 from sessiontap.export.exported_call import ExportedBody, ExportedCall, field, fields
 from sessiontap.push.chat_form import Json, error_form, model_asked, reply_form, request_form, usage_form
-from sessiontap.push.http import NotReached, answer_of
-from sessiontap.push.target import Item, PushedCall, Sender, TargetAnswer, TargetSettings, UserTurn
+from sessiontap.push.http import answer_of
+from sessiontap.push.target import Item, NotReached, PushedCall, Sender, TargetAnswer, TargetSettings, UserTurn
 from sessiontap.push.targets.helicone_counting import HeliconeCounts, counted
 
 KEY_VARIABLE = "HELICONE_API_KEY"

@@ -15,7 +15,8 @@ from sessiontap.part import CallParts
 from sessiontap.trace import BodyError, NotInTrace, RecordedCall, TraceError, call_row
 from sessiontap.trace.index.filters import Filters
 from sessiontap.trace.views import process_of, scored, unknown_cost
-from sessiontap.ui.page import InFlight, NotFound, Page, Parameter
+from sessiontap.ui.errors import InFlight, NotFound
+from sessiontap.ui.page import Page, Parameter
 from sessiontap.ui.pages.scores import SCORES, WRITABLE
 from sessiontap.ui.reading import Reading
 from sessiontap.units import duration, elapsed

@@ -20,7 +20,8 @@ from sessiontap.trace import BodyError, RecordedCall, TraceError, call_row
 from sessiontap.trace.index.filters import Filters
 from sessiontap.trace.index.turns import BodiesRead
 from sessiontap.trace.views import unknown_cost
-from sessiontap.ui.page import BadParameter, NotFound, Page, Parameter
+from sessiontap.ui.errors import BadParameter, NotFound
+from sessiontap.ui.page import Page, Parameter
 from sessiontap.ui.pages.cut import HOW_FAR
 from sessiontap.ui.reading import Reading, how_far
 

@@ -8,7 +8,8 @@ from typing import Any
 from sessiontap.analysis.context import context
 from sessiontap.analysis.context_layers import SPLITS
 from sessiontap.analysis.tool_runs import without_errands
-from sessiontap.ui.page import NotFound, Page, Parameter
+from sessiontap.ui.errors import NotFound
+from sessiontap.ui.page import Page, Parameter
 from sessiontap.ui.pages.cut import OF_PART, OF_SESSION, PARAMETERS, cut
 from sessiontap.ui.reading import Reading
 

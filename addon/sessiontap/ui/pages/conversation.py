@@ -10,7 +10,8 @@ from sessiontap.analysis.context_window import window_share
 from sessiontap.analysis.conversation import ConversationOrder
 from sessiontap.analysis.conversation_page import VIEWS, ReadingPlace, lanes, needed, page
 from sessiontap.trace.index.filters import Filters
-from sessiontap.ui.page import NotFound, Page, Parameter
+from sessiontap.ui.errors import NotFound
+from sessiontap.ui.page import Page, Parameter
 from sessiontap.ui.reading import Reading
 
 LIMIT, MOST = 20, 200

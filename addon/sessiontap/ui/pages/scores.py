@@ -14,7 +14,8 @@ from msgspec import Meta, Struct
 
 from sessiontap.trace.annotations import STAR, score_record
 from sessiontap.trace.values import iso
-from sessiontap.ui.page import Action, BadBody, Page, Source
+from sessiontap.ui.errors import BadBody
+from sessiontap.ui.page import Action, Page, Source
 from sessiontap.ui.reading import Reading
 
 Kind = Literal["session", "call"]

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sessiontap.trace.index.filters import Filters
-from sessiontap.ui.page import BadParameter, Page, Parameter
+from sessiontap.ui.errors import BadParameter
+from sessiontap.ui.page import Page, Parameter
 from sessiontap.ui.pages.scores import SCORES, WRITABLE
 from sessiontap.ui.reading import Reading
 from sessiontap.ui.tree_lines import tree_lines

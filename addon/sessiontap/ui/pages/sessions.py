@@ -9,8 +9,9 @@ from typing import Any
 from sessiontap.trace.index.answers import SCORE
 from sessiontap.trace.index.filters import Filters, given
 from sessiontap.trace.values import iso
+from sessiontap.ui.errors import BadParameter
 from sessiontap.ui.filters import FILTERS, filters_of
-from sessiontap.ui.page import BadParameter, Page, Parameter
+from sessiontap.ui.page import Page, Parameter
 from sessiontap.ui.pages.scores import WRITABLE
 from sessiontap.ui.reading import Reading
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sessiontap.trace.index.statistics import BYS, ORDERS, PROPERTY, is_known, order_rows
+from sessiontap.ui.errors import BadParameter
 from sessiontap.ui.filters import FILTERS, filters_of
-from sessiontap.ui.page import BadParameter, Page, Parameter
+from sessiontap.ui.page import Page, Parameter
 from sessiontap.ui.reading import Reading
 
 ROWS = 100

@@ -8,8 +8,9 @@ from typing import Any
 
 from sessiontap.analysis.timeline import ORDERS, Window, timeline
 from sessiontap.trace.index.filters import given
+from sessiontap.ui.errors import BadParameter
 from sessiontap.ui.filters import FILTERS, filters_of
-from sessiontap.ui.page import BadParameter, Page, Parameter
+from sessiontap.ui.page import Page, Parameter
 from sessiontap.ui.reading import Reading
 
 ROWS = 60

@@ -7,7 +7,8 @@ from typing import Any
 
 from sessiontap.analysis.tools import runs_of, tools
 from sessiontap.trace.index.filters import glob
-from sessiontap.ui.page import NotFound, Page, Parameter
+from sessiontap.ui.errors import NotFound
+from sessiontap.ui.page import Page, Parameter
 from sessiontap.ui.pages.cut import OF_SESSION
 from sessiontap.ui.reading import Reading
 

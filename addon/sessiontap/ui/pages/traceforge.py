@@ -10,8 +10,9 @@ from sessiontap.export.exported_call import export_call
 from sessiontap.trace import RecordedCall, TraceError
 from sessiontap.trace.index.filters import Filters
 from sessiontap.trace.outcomes import ERRORS
+from sessiontap.ui.errors import NotFound
 from sessiontap.ui.filters import FILTERS, filters_of
-from sessiontap.ui.page import NotFound, Page, Parameter
+from sessiontap.ui.page import Page, Parameter
 from sessiontap.ui.reading import Reading
 
 MOST = 1000
