@@ -86,14 +86,20 @@ class Proxy:
         return id, plan, [*messages, {"role": "assistant", "content": text}]
 
     async def until(
-        self, *, away: bool | None = None, said: bool = False, asked: bool = False, given: int = 0, others: int = 0
+        self,
+        *,
+        away: bool | str | None = None,
+        said: bool = False,
+        asked: bool = False,
+        given: int = 0,
+        others: int = 0,
     ) -> None:
-        """Wait until its store is away, or gives steps; until something was said of it; until calls ask it; until it
-        gave so many steps in place of local ones; until it told of so many proxies."""
+        """Wait until its store is away (for a reason), or gives steps; until something was said of it; until calls ask
+        it; until it gave so many steps in place of local ones; until it told of so many proxies."""
         end = time.monotonic() + PATIENCE
         store = self.store
         while (
-            away not in (None, store.away is not None)
+            away not in (None, store.away is not None, store.away)
             or said > bool(self.said)
             or asked > store.presence.is_ready
             or given > len(self.given)

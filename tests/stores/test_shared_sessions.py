@@ -17,6 +17,8 @@ from tests.support.redis_server import RedisServer, SlowWay, needs_redis, redis_
 
 from sessiontap import stores
 from sessiontap.llm.call import ToolCall
+from sessiontap.stores import presence
+from sessiontap.stores.connection import CONNECT_SECONDS
 from sessiontap.stores.local_steps import LOCAL_STEPS
 from sessiontap.stores.presence import MISSES, SETTLE_SECONDS
 
@@ -429,6 +431,21 @@ async def test_a_store_that_hangs_is_waited_for_a_few_times_and_not_by_each_call
     assert len({plan.session.step for plan in [*shared, *local, *after]}) == 35
     assert list(one.given.values()) == list(range(2, 32))  # what it had taken while it hung was given back
     assert steps_of(after) == [32, 33, 34]
+
+
+async def test_what_a_store_takes_that_hung_longer_than_its_connection_is_given_back(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "HUNG_SECONDS", 0.1)
+    async with proxies(own_redis.url, 1, bound="20ms") as (one,):
+        shared = await calls(one, 2)
+        own_redis.freeze()
+        await calls(one, 5)
+        await one.until(away=f"it does not answer within {CONNECT_SECONDS:.0f} s")  # as a new connection finds
+        own_redis.thaw()
+        await one.until(away=False)
+        after = await calls(one, 3)
+    assert sorted([*steps_of(shared), *one.given.values(), *steps_of(after)]) == list(range(10))
 
 
 async def test_a_store_that_is_slow_is_asked_no_more_until_it_is_quick(redis: RedisServer) -> None:

@@ -75,6 +75,7 @@ class StoreConnection:
         self._hashes: dict[str, str] = {}
         self.closed: str | None = None
         """Why it is."""
+        self._is_retired = False
         self.nodes: list[StoreAddress] = []
         """Of the cluster, if it is one."""
 
@@ -174,6 +175,11 @@ class StoreConnection:
         """Have a script run. The answer comes in the order of the requests; it may be given up."""
         return self._request("EVALSHA", self._hashes[script], 0, self._prefix, *arguments)
 
+    def retire(self) -> None:
+        """Ask nothing more here: it hung, and there is another connection. What was asked may still be answered; then
+        close it."""
+        self._is_retired, self.closed = True, self.closed or "it hung"
+
     def close(self, why: str = "it was closed") -> None:
         """Close it. What waits for an answer gets a StoreError."""
         self.closed = self.closed or why
@@ -203,6 +209,8 @@ class StoreConnection:
     def _take(self, answer: Any) -> None:
         if self._waiting:
             _answer(self._waiting.popleft(), answer)
+        if self._is_retired and not self._waiting:
+            self.close()
 
 
 def _answer(future: asyncio.Future[Any], answer: Any) -> None:

@@ -26,7 +26,7 @@ SETTLE_SECONDS = 1.0
 AWAITED_SECONDS = 60.0
 """For which it waits at most for a proxy that others know of."""
 HUNG_SECONDS = 10.0
-"""After which a connection without an answer is given up."""
+"""After which another connection is looked for in the place of one without an answer."""
 MISSES = 3
 """Answers in a row that come too late until the store counts as away."""
 _LAST_NUMBERS, _UNKNOWN_NUMBERS = (0, 9_000), (10_000, 1_000_000)
@@ -59,6 +59,10 @@ class Presence:
         self._tell_known = tell_known
         self._task: asyncio.Task[None] | None = None
         self.connection: StoreConnection | None = None
+        self._hung: StoreConnection | None = None
+        """The one before, which did not answer. The steps that it took are given back when it does."""
+        self._hangs = False
+        """`connection` does not answer; it is kept until there is another one."""
         self._nodes: list[StoreAddress] = []
         """Of the store, if it is a cluster: the one that its address names may have gone."""
         self.is_ready = False
@@ -86,8 +90,9 @@ class Presence:
         """The proxy ends, or has another store."""
         if self._task is not None:
             self._task.cancel()
-        if self.connection is not None:
-            self.connection.close()
+        for one in (self.connection, self._hung):
+            if one is not None:
+                one.close()
 
     @property
     def seconds_away(self) -> float | None:
@@ -129,16 +134,15 @@ class Presence:
                     await self._look()
                 except StoreError as error:
                     self.go_away(str(error))
-                    if self.connection is not None:  # the next one knows the scripts, and a primary that is another
+                    # the next one knows the scripts, and a primary that is another
+                    if self.connection is not None and not self._hangs:
                         self.connection.close(str(error))
             await asyncio.sleep(LOOK_IN_SECONDS)
 
     async def _look(self) -> None:
-        is_new = self.connection is None or self.connection.closed is not None
+        is_new = self.connection is None or self.connection.closed is not None or self._hangs
         if is_new:
-            self.connection = None
-            self.connection = await StoreConnection.open(self._address, self._nodes)
-            self._nodes = self.connection.nodes
+            await self._connect()
         began = time.perf_counter()
         left = await self._meet(is_new=is_new, has_told=self.is_ready)
         took = time.perf_counter() - began
@@ -155,6 +159,16 @@ class Presence:
             self.away = _WAITS
         elif self.away is not None:
             self._say_back()
+
+    async def _connect(self) -> None:
+        """Have a connection in the place of the one that is closed, or hangs."""
+        new = await StoreConnection.open(self._address, self._nodes)
+        if self.connection is not None and self._hangs:
+            if self._hung is not None:
+                self._hung.close()
+            self._hung = self.connection
+            self._hung.retire()
+        self.connection, self._nodes, self._hangs = new, new.nodes, False
 
     async def _meet(self, *, is_new: bool, has_told: bool) -> int:
         """Learn the store's epoch and key, and our number. Return the milliseconds until it gives steps."""
@@ -195,7 +209,6 @@ class Presence:
             self.go_away("it does not answer")
             done, _ = await asyncio.wait((asked,), timeout=HUNG_SECONDS)
         if not done:
-            if self.connection is not None:
-                self.connection.close("it hangs")
+            self._hangs = True
             raise StoreError("it does not answer")
         return asked.result()
