@@ -76,7 +76,7 @@ _AFTER = frozenset(
         "prod", "production", "dev", "development", "staging", "stage", "test", "testing", "live", "sandbox", "local",
         "main", "primary", "secondary", "old", "new", "backup", "current", "base", "value", "default", "plain", "raw",
         "text", "str", "string", "b64", "base64", "v", "b", "read", "write", "ro", "rw", "admin", "root", "ci", "eu",
-        "us",
+        "us", "bedrock",
     }
 )  # fmt: skip
 """Words that may stand behind: `API_KEY_PROD`, `SECRET_KEY_BASE`, `TOKEN_2`."""
@@ -106,6 +106,8 @@ def _strength(name: str) -> Strength | None:
         return None
     *before, last = words
     if last.endswith(PASSWORDS):
+        return "password"
+    if name == "SSHPASS":  # also a command
         return "password"
     if last in _PASSWORD_IF_QUALIFIED:
         if before:

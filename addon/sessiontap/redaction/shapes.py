@@ -8,6 +8,8 @@ from __future__ import annotations
 
 _MIXED = r"(?=[a-z_-]*[A-Z0-9])"
 """Not only lower-case words: `sk-` begins CSS classes too."""
+_RANDOM = r"(?=[A-Za-z_-]*[0-9])(?=[a-z0-9_-]*[A-Z])"
+"""A digit and a capital."""
 ESCAPE = r"(?:\\{1,7}(?:/|u00(?:2[BbFf]|3[Dd]))|%(?:2[BbFf]|3[Dd]))"
 """A `+`, `/` or `=` as some JSON writers spell it, also in JSON within JSON, and as URLs do."""
 
@@ -30,13 +32,15 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("bedrock-key", "bedrock-api-key-", rf"(?:[A-Za-z0-9+/=]|{ESCAPE}){{40,4096}}"),
     ("slack-token", "xoxa-", r"[A-Za-z0-9-]{10,256}"),
     ("slack-token", "xoxb-", r"[A-Za-z0-9-]{10,256}"),
+    ("slack-token", "xoxc-", r"[A-Za-z0-9-]{10,256}"),
+    ("slack-token", "xoxd-", r"[A-Za-z0-9%+/=-]{10,512}"),
     ("slack-token", "xoxe-", r"[A-Za-z0-9-]{10,256}"),
     ("slack-token", "xoxo-", r"[A-Za-z0-9-]{10,256}"),
     ("slack-token", "xoxp-", r"[A-Za-z0-9-]{10,256}"),
     ("slack-token", "xoxr-", r"[A-Za-z0-9-]{10,256}"),
     ("slack-token", "xoxs-", r"[A-Za-z0-9-]{10,256}"),
     ("slack-token", "xapp-", r"[0-9]-[A-Za-z0-9-]{10,256}"),
-    ("gitlab-token", "glpat-", r"[A-Za-z0-9_-]{20,128}"),
+    ("gitlab-token", "glpat-", r"[A-Za-z0-9_-]{20,300}(?:\.[0-9a-z]{2}\.[0-9a-z]{9})?"),
     ("google-secret", "GOCSPX-", r"[A-Za-z0-9_-]{20,64}"),
     ("pypi-token", "pypi-AgE", r"[A-Za-z0-9_-]{50,512}"),
     ("groq-key", "gsk_", r"[A-Za-z0-9]{20,128}"),
@@ -54,7 +58,7 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("github-token", "ghp_", r"[A-Za-z0-9]{20,255}"),
     ("github-token", "gho_", r"[A-Za-z0-9]{20,255}"),
     ("github-token", "ghu_", r"[A-Za-z0-9]{20,255}"),
-    ("github-token", "ghs_", r"[A-Za-z0-9]{20,255}"),
+    ("github-token", "ghs_", r"(?:[0-9]{1,12}_eyJ[\w-]{8,1024}\.[\w-]{8,1024}\.[\w-]{8,1024}|[A-Za-z0-9]{20,255})"),
     ("github-token", "ghr_", r"[A-Za-z0-9]{20,255}"),
     ("github-token", "github_pat_", r"[A-Za-z0-9_]{20,255}"),
     ("npm-token", "npm_", r"[A-Za-z0-9]{36}"),
@@ -147,6 +151,59 @@ PREFIXES: tuple[tuple[str, str, str], ...] = (
     ("grafana-token", "eyJrIjoi", r"[A-Za-z0-9+/]{60,400}={0,3}"),
     ("jwt", "eyJ", r"[\w-]{8,4096}\.[\w-]{0,8192}\.[\w-]{8,4096}(?:\.[\w-]{8,2048}){0,2}"),
     ("databricks-token", "dapi", r"[a-f0-9]{32}(?:-[0-9])?"),
+    ("openai-key", "ek_", r"[0-9a-f]{32}"),  # a session of the Realtime API
+    ("openai-key", "sess-", rf"{_RANDOM}[A-Za-z0-9]{{40}}"),
+    ("google-key", "auth_tokens/", r"[A-Za-z0-9_-]{20,128}"),  # a session of Gemini's Live API
+    ("requesty-key", "rqsty-sk-", r"[A-Za-z0-9+/_-]{20,256}={0,2}"),
+    ("runpod-key", "rpa_", r"[A-Za-z0-9]{30,64}"),
+    ("modal-token", "ak-", rf"{_RANDOM}[A-Za-z0-9]{{22}}"),
+    ("modal-token", "as-", rf"{_RANDOM}[A-Za-z0-9]{{22}}"),
+    ("llamacloud-key", "llx-", r"[A-Za-z0-9]{40,64}"),
+    ("friendli-key", "flp_", r"[A-Za-z0-9]{40,64}"),
+    ("chutes-key", "cpk_", r"[0-9a-f]{32}(?:\.[0-9a-f]{32})?\.[A-Za-z0-9]{32}"),
+    ("anyscale-key", "esecret_", r"[A-Za-z0-9]{20,64}"),
+    ("cursor-key", "crsr_", r"[0-9a-f]{64}"),
+    ("sourcegraph-token", "sgamp_user_", r"[A-Za-z0-9_]{40,128}"),
+    ("cartesia-key", "sk_car_", r"[A-Za-z0-9]{20,64}"),
+    ("wandb-key", "wandb_v1_", r"[A-Za-z0-9_]{60,120}"),
+    ("braintrust-key", "bt-st-", r"[A-Za-z0-9]{40,64}"),
+    ("posthog-key", "phx_", r"[A-Za-z0-9]{36,64}"),
+    ("mem0-key", "m0-", r"[A-Za-z0-9]{40}"),
+    ("apify-token", "apify_api_", r"[A-Za-z0-9]{36}"),
+    ("browserbase-key", "bb_live_", r"[A-Za-z0-9_-]{20,64}"),
+    ("daytona-key", "dtn_", r"[0-9a-f]{64}"),
+    ("brave-key", "BSA", rf"{_RANDOM}[A-Za-z0-9_-]{{28}}"),
+    ("vercel-token", "vcp_", r"[A-Za-z0-9]{24,128}"),
+    ("vercel-token", "vci_", r"[A-Za-z0-9]{24,128}"),
+    ("vercel-token", "vca_", r"[A-Za-z0-9]{24,128}"),
+    ("vercel-token", "vcr_", r"[A-Za-z0-9]{24,128}"),
+    ("cloudflare-key", "cfk_", r"[A-Za-z0-9_-]{40,64}"),
+    ("cloudflare-token", "cfut_", r"[A-Za-z0-9_-]{40,64}"),
+    ("cloudflare-token", "cfat_", r"[A-Za-z0-9_-]{40,64}"),
+    ("neon-key", "napi_", r"[A-Za-z0-9]{48,80}"),
+    ("neon-password", "npg_", rf"{_RANDOM}[A-Za-z0-9]{{12}}"),
+    ("mongodb-secret", "mdb_sa_sk_", r"[A-Za-z0-9_-]{40}"),
+    ("aiven-password", "AVNS_", r"[A-Za-z0-9_-]{19}"),
+    ("render-key", "rnd_", rf"{_RANDOM}[A-Za-z0-9]{{28,32}}"),
+    ("netlify-token", "nfp_", r"[A-Za-z0-9]{36}"),
+    ("deno-token", "ddp_", r"[A-Za-z0-9]{36}"),
+    ("valtown-token", "vtwn_", r"[A-Za-z0-9]{20,64}"),
+    ("tailscale-key", "tskey-", r"(?:auth|api|client|scim|webhook)-[A-Za-z0-9]{8,32}-[A-Za-z0-9]{16,64}"),
+    ("resend-key", "re_", r"(?=\w{0,33}?[0-9])(?=\w{0,33}?[A-Z])[A-Za-z0-9]{8}_[A-Za-z0-9]{24}"),
+    ("figma-token", "figd_", r"[A-Za-z0-9_-]{40}"),
+    ("contentful-token", "CFPAT-", r"[A-Za-z0-9_-]{43}"),
+    ("mapbox-token", "sk.eyJ", r"[A-Za-z0-9_-]{40,200}\.[A-Za-z0-9_-]{22}"),
+    ("buildkite-token", "bkua_", r"[0-9a-f]{40}"),
+    ("circleci-token", "CCIPAT_", r"[A-Za-z0-9]{16,40}_[0-9a-f]{40}"),
+    ("sonar-token", "squ_", r"[0-9a-f]{40}"),
+    ("sonar-token", "sqp_", r"[0-9a-f]{40}"),
+    ("sonar-token", "sqa_", r"[0-9a-f]{40}"),
+    ("newrelic-key", "NRAK-", r"[A-Z0-9]{27}"),
+    ("crates-token", "cio", rf"{_RANDOM}[A-Za-z0-9]{{32}}"),
+    ("atlassian-token", "ATCTT3", r"[A-Za-z0-9_=-]{60,400}"),
+    ("atlassian-token", "ATBB", rf"{_RANDOM}[A-Za-z0-9]{{32}}"),
+    ("dropbox-token", "sl.", r"[A-Za-z0-9_-]{130,2048}"),
+    ("infisical-token", "st.", r"[0-9a-f]{24}\.[0-9a-f]{32}\.[0-9a-f]{32}"),
     ("google-refresh-token", "1//0", r"[A-Za-z0-9_-]{30,256}"),
 )
 """Kind, fixed beginning, rest. Such a credential is a word of its own (`shape_search.py`, `_BORDER`)."""
@@ -185,6 +242,17 @@ OTHERS: tuple[tuple[str, str, str, int], ...] = (
         r"hooks\.slack\.com\\{0,7}/(?:services|workflows|triggers)\\{0,7}/"
         r"([A-Za-z0-9]{6,64}(?:\\{0,7}/[A-Za-z0-9]{6,64}){1,4})",
         0,
+    ),
+    (
+        "discord-webhook",
+        r"discord(?:app)?\.com",
+        r"discord(?:app)?\.com(?:\\{0,7}/[a-z0-9]{2,8}){1,3}\\{0,7}/[0-9]{17,20}\\{0,7}/([\w-]{60,72})(?![\w-])",
+        0,
+    ),
+    # a browser's credential for a WebSocket, in the header `Sec-WebSocket-Protocol`
+    *(
+        ("credential", head, rf"{head}({_VALUE})", 0)
+        for head in (r"openai-insecure-api-key\.", r"xai-client-secret\.")
     ),
     *(
         (
