@@ -16,12 +16,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sessiontap.bounded_dict import BoundedDict
+from sessiontap.trace.index.shared_list import SharedList
 
 if TYPE_CHECKING:
     from sessiontap.part import Part
     from sessiontap.trace.index.turns import Turn
 
-Tokens = Sequence[Sequence[float] | None]
+Tokens = Sequence[SharedList[float] | None]
 """Of each turn the tokens of each part of its request; None of a turn of which they are not known."""
 
 _PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d{1,3}| (?=\d)|[^\S\n]*\n\s*|[^\S\n]{2,}|[^\w\s]+|_+|[^\x00-\x7f]+")
@@ -87,14 +88,14 @@ def _piece_weight(piece: str) -> float:
     return -(-size // 3)
 
 
-def estimate(turns: Sequence[Turn]) -> list[list[float] | None]:
+def estimate(turns: Sequence[Turn]) -> list[SharedList[float] | None]:
     """Return, for each turn, the tokens of each part of its request, which add up to the provider's count.
 
     None for a turn of which the provider stated no count.
     """
     weights: dict[int, float] = {}
     totals: dict[str, int] = {}
-    found: dict[str, list[float] | None] = {}
+    found: dict[str, SharedList[float] | None] = {}
     requests = {turn.call["id"]: turn.request for turn in turns}
     for turn in turns:
         total = (turn.call["usage"] or {}).get("input")
@@ -102,13 +103,13 @@ def estimate(turns: Sequence[Turn]) -> list[list[float] | None]:
             found[turn.call["id"]] = None
             continue
         totals[turn.call["id"]] = total
-        before, request = found.get(turn.based_on or "") or [], requests.get(turn.based_on or "", ())
+        before, request = found.get(turn.based_on or ""), requests.get(turn.based_on or "", ())
         if before and turn.first_new >= len(request):
             added = _split_new(total - totals[turn.based_on or ""], turn.request[len(request) :], weights)
             if added is not None:
-                found[turn.call["id"]] = before + added
+                found[turn.call["id"]] = before.followed_by(added)
                 continue
-        found[turn.call["id"]] = _split(total, _known(turn, request, before), turn.request, weights)
+        found[turn.call["id"]] = SharedList(_split(total, _known(turn, request, before or ()), turn.request, weights))
     return [found[turn.call["id"]] for turn in turns]
 
 

@@ -19,6 +19,7 @@ from sessiontap.analysis.part_tokens import Tokens
 
 if TYPE_CHECKING:
     from sessiontap.part import Part
+    from sessiontap.trace.index.shared_list import SharedList
     from sessiontap.trace.index.turns import Turn
 
 
@@ -147,11 +148,13 @@ def _bases(turns: Sequence[Turn], tokens: Tokens) -> list[int | None]:
     return found
 
 
-def _goes_on(turn: Turn, numbers: Sequence[float] | None, base: Turn, before: Sequence[float] | None) -> bool:
+def _goes_on(
+    turn: Turn, numbers: SharedList[float] | None, base: Turn, before: SharedList[float] | None
+) -> bool:
     size = len(base.request)
     if turn.first_new < size or (numbers is None) != (before is None):
         return False
-    return numbers is None or numbers[:size] == before
+    return numbers is None or before is None or numbers.common(before) == len(before)
 
 
 def _copies_before(

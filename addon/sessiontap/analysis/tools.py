@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sessiontap.analysis.part_tokens import estimate
+from sessiontap.analysis.part_tokens import Tokens, estimate
 from sessiontap.analysis.tool_runs import ToolRun, tool_runs
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def runs_of(turns: Sequence[Turn], wanted: Callable[[str], bool]) -> dict[str, A
     return {"time_is": TIME_IS, "calls": [_run(run, turns, tokens) for run in runs]}
 
 
-def _tool(name: str | None, runs: list[ToolRun], tokens: list[list[float] | None]) -> dict[str, Any]:
+def _tool(name: str | None, runs: list[ToolRun], tokens: Tokens) -> dict[str, Any]:
     results = [run.result for run in runs if run.result is not None]
     seconds = sorted(run.seconds for run in runs if run.seconds is not None)
     counts = [number for run in runs if (number := result_tokens(run, tokens)) is not None]
@@ -54,7 +54,7 @@ def _tool(name: str | None, runs: list[ToolRun], tokens: list[list[float] | None
     }
 
 
-def _run(run: ToolRun, turns: Sequence[Turn], tokens: list[list[float] | None]) -> dict[str, Any]:
+def _run(run: ToolRun, turns: Sequence[Turn], tokens: Tokens) -> dict[str, Any]:
     asked = turns[run.asked].call if run.asked is not None else None
     answered = turns[run.answered].call if run.answered is not None else None
     number = result_tokens(run, tokens)

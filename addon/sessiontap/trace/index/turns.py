@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from sessiontap.part import Part
 from sessiontap.trace.index.packed_ids import id_text
-from sessiontap.trace.index.parts import Placed, common, load, reply_list, request_list
+from sessiontap.trace.index.parts import Placed, load, reply_list, request_list
+from sessiontap.trace.index.shared_list import SharedList
 
 Row = dict[str, Any]
 
@@ -22,7 +23,7 @@ class Turn:
 
     call: Row
     """As `calls --json` gives it, or the part of it that `records.brief_rows` gives."""
-    request: tuple[Part, ...]
+    request: Sequence[Part]
     """All parts of the request; turns share them."""
     first_new: int
     """`request[:first_new]` stood in the same order in the request, and behind it the reply, of the call that this one
@@ -69,11 +70,11 @@ def turns(database: sqlite3.Connection, calls: Sequence[tuple[int, Row]]) -> lis
         first = 0
         if parent is not None:
             before = lists.request(parent)
-            first = common(request.placed, before.placed)
+            first = request.placed.common(before.placed)
             if first == len(before.placed):
-                first += answered(request.parts[first:], lists.reply(parent).parts)
+                first += answered(request.parts[first:], lists.reply(parent))
         based_on = row["parent"] if parent is not None else None
-        found.append(Turn(row, request.parts, first, reply.parts, based_on, lists.is_read(number)))
+        found.append(Turn(row, request.parts, first, reply, based_on, lists.is_read(number)))
     return found
 
 
@@ -116,8 +117,8 @@ def links(database: sqlite3.Connection, session: int) -> list[Row]:
 class _List(NamedTuple):
     """The parts of a request or a reply."""
 
-    placed: list[Placed]
-    parts: tuple[Part, ...]
+    placed: SharedList[Placed]
+    parts: SharedList[Part]
 
 
 class _Lists:
@@ -127,7 +128,7 @@ class _Lists:
         """`calls`: the numbers of those that are asked for; what is stored of them is read at once."""
         self._database = database
         self._requests: dict[int, _List] = {}
-        self._replies: dict[int, _List] = {}
+        self._replies: dict[int, tuple[Part, ...]] = {}
         self._placed: dict[Placed, Part] = {}
         self._tools: dict[str, str] = {}
         """The tools of calls by their ids, as replies and requests name them."""
@@ -163,21 +164,21 @@ class _Lists:
         if call not in self._requests:
             base, shared = self._bases.get(call, (None, 0))
             before = self._requests.get(base) if base is not None else None
-            if call in self._bases and (base is None or before is not None):
-                placed = self._added[call, 0]
-                parts = self._parts(placed)
-                if before is not None:
-                    placed, parts = before.placed[:shared] + placed, before.parts[:shared] + parts
+            if before is not None:
+                added = self._added[call, 0]
+                placed = before.placed.followed_by(added, shared)
+                parts = before.parts.followed_by(self._parts(added), shared)
             else:
-                placed = request_list(self._database, call)
-                parts = self._parts(placed)
+                is_whole = call in self._bases and base is None
+                own = self._added[call, 0] if is_whole else request_list(self._database, call)
+                placed, parts = SharedList(own), SharedList(self._parts(own))
             self._requests[call] = _List(placed, parts)
         return self._requests[call]
 
-    def reply(self, call: int) -> _List:
+    def reply(self, call: int) -> tuple[Part, ...]:
         if call not in self._replies:
             placed = self._added[call, 1] if call in self._bases else reply_list(self._database, call)
-            self._replies[call] = _List(placed, self._parts(placed))
+            self._replies[call] = self._parts(placed)
         return self._replies[call]
 
     def _parts(self, placed: Sequence[Placed]) -> tuple[Part, ...]:
