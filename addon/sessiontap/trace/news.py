@@ -70,6 +70,8 @@ class News:
             if listed == self._read.get(path) or self._ends.get(path) == _END:
                 continue
             self._read[path] = listed
+            if not listed.closed and self._ends.get(path) == listed.size:
+                continue  # to read it takes as long as it is large
             segment = self._update(path)
             after = self._ends.get(path, 0)
             self._ends[path] = _END if listed.closed else segment.end
