@@ -10,6 +10,7 @@
     static_files.py   static/: style sheet and scripts, by their content
     document.py       exported calls as one document: one_file.py writes it as HTML, markdown.py as Markdown
     guard.py          which requests are answered
+    answer_memory.py  what large answers leave behind: the collector waits, the system gets it back
     server.py         the tornado application of all that, on this machine alone
 
 A page's `data` is a function of a `Reading` and of plain parameters. Its answer is the JSON of the page; the template

@@ -85,6 +85,8 @@ class Page:
     """None: nothing can be changed here."""
     live: bool = False
     """While it is open it tells of new calls: those of its session, if its path names one, else all."""
+    is_large: bool = False
+    """Its answer is made of all turns of a session, which take memory: one such page is made at a time."""
 
     @property
     def places(self) -> tuple[str, ...]:

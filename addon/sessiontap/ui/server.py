@@ -24,6 +24,7 @@ import tornado.web
 
 from sessiontap.trace import NotInTrace, TraceError
 from sessiontap.ui import guard, live
+from sessiontap.ui.answer_memory import AnswerMemory
 from sessiontap.ui.errors import BadBody, InFlight, NotFound, PageError
 from sessiontap.ui.guard import Access, Refused
 from sessiontap.ui.openapi import openapi
@@ -40,8 +41,10 @@ ALIVE_EVERY = 15.0
 """Seconds after which a page hears something if nothing happens."""
 THREADS = 2
 """Pages that are made at once. Each has the log for itself."""
-CACHE = 16 << 20
+CACHE = 8 << 20
 """Bytes of the index's file that each of them keeps in memory."""
+LIVE_CACHE = 1 << 20
+"""The same of what tells an open page."""
 MOST_BODY = 1 << 20
 """Bytes that a request may bring."""
 _PLACE = re.compile(r"\\\{(\w+)\\\}")
@@ -81,6 +84,8 @@ class Site:
         self._open = open_reading
         self._free: queue.LifoQueue[Reading] = queue.LifoQueue()
         self._threads = ThreadPoolExecutor(THREADS, "page")
+        self._memory = AnswerMemory()
+        self._large = asyncio.Lock()
         self.watched = 0
         """Pages that are told what happens."""
 
@@ -108,7 +113,10 @@ class Site:
                 error.position = position
                 raise
 
-        return await self.ask(question)
+        if not page.is_large:
+            return await self.ask(question)
+        async with self._large:
+            return await self.ask(question)
 
     async def ask[T](self, question: Callable[[Reading], T]) -> T:
         """The answer to a question about the log, made on a thread. Raises PageError and TraceError."""
@@ -118,10 +126,10 @@ class Site:
         """Do what may take long."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def open(self) -> Reading:
+    def open(self, cache: int = CACHE) -> Reading:
         """Open the log once more."""
         reading = self._open()
-        reading.trace.cache_bytes = CACHE
+        reading.trace.cache_bytes = cache
         return reading
 
     def _ask[T](self, question: Callable[[Reading], T]) -> T:
@@ -131,7 +139,8 @@ class Site:
             reading = self.open()
         try:
             reading.trace.read_for(SECONDS)
-            return question(reading)
+            with self._memory.answering():
+                return question(reading)
         finally:
             self._free.put(reading)
 
@@ -321,7 +330,7 @@ class LiveHandler(SiteHandler):
     async def _tell(self) -> None:
         site = self.site
         position = self.request.headers.get("Last-Event-ID") or self.get_query_argument("after", None)
-        reading = await site.on_thread(site.open)
+        reading = await site.on_thread(lambda: site.open(LIVE_CACHE))
         told = live.Live(reading.trace, position, self.get_query_argument("session", None))
         reads = told.session is not None and self.get_query_argument("read", None) is not None
         with contextlib.closing(reading.trace):

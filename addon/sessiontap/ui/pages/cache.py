@@ -51,6 +51,7 @@ PAGE = Page(
     template="cache.html",
     data=data,
     live=True,
+    is_large=True,
     parameters=(
         Parameter("by", "Costs by model, agent, path or by what was paid for.", "choice", BYS, default="model"),
         Parameter("misses", "The turns that did not read all that they could have.", "flag"),

@@ -34,6 +34,7 @@ PAGE = Page(
     template="context.html",
     data=data,
     live=True,
+    is_large=True,
     parameters=(
         Parameter("turn", "Show what the request of this step holds; without it, of the fullest one.", "integer"),
         Parameter("split", "The layers of the picture.", "choice", SPLITS, default="turn"),

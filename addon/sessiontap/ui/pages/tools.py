@@ -52,6 +52,7 @@ PAGE = Page(
     template="tools.html",
     data=data,
     live=True,
+    is_large=True,
     parameters=(
         Parameter("name", "Show the calls of the tools of this name, a glob."),
         Parameter("after", "Skip this many calls at the beginning.", "integer", default=0),
