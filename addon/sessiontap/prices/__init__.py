@@ -1,6 +1,7 @@
 """The cost of a call in US dollars: an opinion of readers, made from its record and never written to it.
 
-    cost.py       asks the sources of a cost in order; for many calls, once for those that agree
+    cost.py       asks the sources of a cost in order
+    remembered.py the same for many calls: once for those that agree
     uncharged.py  the calls that cost nothing, and those that ask no model: a table
     catalogue.py  the list of genai-prices, and its answers kept in a file
     tariff.py     rates, and the arithmetic over a call's tokens
@@ -18,14 +19,13 @@ from sessiontap.prices.catalogue import RememberedTariffs
 from sessiontap.prices.cost import (
     Cost,
     RatesOf,
-    RememberedCosts,
-    RememberedRates,
     Source,
     cost_of,
     rates_for,
     version,
     window_of,
 )
+from sessiontap.prices.remembered import RememberedCosts, RememberedRates
 from sessiontap.prices.tariff import Parts, Rates
 
 __all__ = [

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sessiontap.prices import catalogue, uncharged
-from sessiontap.prices.tariff import NOTHING, Parts, Rates, Tariff, Unknown, input_tokens, parts_of, plain_cost
+from sessiontap.prices.tariff import NOTHING, Parts, Rates, Tariff, Unknown, input_tokens, parts_of
 
 Source = Literal["reported", "free", "not charged", "no model call", "rules", "local", "genai-prices"]
 
@@ -35,8 +35,6 @@ TariffOf = Callable[[str | None, tuple[str, ...], int, str | None, str | None], 
 WindowOf = Callable[[str | None, tuple[str, ...]], int | None]
 """As `catalogue.window`: provider, the model's names."""
 
-_MOST_TERMS = 4096
-"""Terms that are remembered."""
 _ANSWERS = 4
 """Raise it by one when the same record and the same list get another answer than before."""
 
@@ -123,12 +121,12 @@ def rates_for(
     """
     llm = call.get("llm") or {}
     try:
-        return _rates_on(_rates_terms(call, llm, rates_of), call, llm, tariff_of)
+        return rates_on(rates_terms(call, llm, rates_of), call, llm, tariff_of)
     except Unknown:
         return None
 
 
-def _rates_terms(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf) -> Rates | tuple[str, ...]:
+def rates_terms(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: RatesOf) -> Rates | tuple[str, ...]:
     """Return the rates of a call; or the names of its model that the list may know. Raises `Unknown`."""
     row = uncharged.find(call, llm)
     if row is not None and row.verdict == "free":
@@ -143,13 +141,13 @@ def _rates_terms(call: Mapping[str, Any], llm: Mapping[str, Any], rates_of: Rate
     return _model(llm)
 
 
-def _rates_on(
+def rates_on(
     terms: Rates | tuple[str, ...], call: Mapping[str, Any], llm: Mapping[str, Any], tariff_of: TariffOf
 ) -> Rates:
     """Return the rates of a call on these terms, by its time and tokens. Raises `Unknown`."""
     if isinstance(terms, Rates):
         return terms
-    return _listed(call, llm, terms, tariff_of).at(input_tokens(llm["usage"], llm.get("billed") or {}))
+    return listed(call, llm, terms, tariff_of).at(input_tokens(llm["usage"], llm.get("billed") or {}))
 
 
 _OF_ONE_WINDOW = frozenset(("chat", "text_completion", "realtime"))
@@ -218,7 +216,7 @@ def priced(
     if isinstance(terms, Rates):
         rates = terms
     else:
-        source, rates = "genai-prices", _listed(call, llm, terms, tariff_of).at(input_tokens(usage, billed))
+        source, rates = "genai-prices", listed(call, llm, terms, tariff_of).at(input_tokens(usage, billed))
     parts = parts_of(usage, billed, rates, llm.get("operation"))
     amounts: dict[str, float] = {name: float(usd) for name, usd in parts.items()}
     return Cost(float(sum(parts.values())), source, parts=Parts(**amounts))
@@ -243,7 +241,7 @@ def _check_paid_by_the_token(call: Mapping[str, Any], llm: Mapping[str, Any]) ->
         raise Unknown("the calls of a batch are billed with the batch")
 
 
-def _listed(call: Mapping[str, Any], llm: Mapping[str, Any], names: tuple[str, ...], tariff_of: TariffOf) -> Tariff:
+def listed(call: Mapping[str, Any], llm: Mapping[str, Any], names: tuple[str, ...], tariff_of: TariffOf) -> Tariff:
     """Return the list's tariff of the call. Raises `Unknown`."""
     moment, speed = int(call.get("time") or 0), (llm.get("billed") or {}).get("speed")
     return tariff_of(llm.get("provider"), names, moment, llm.get("service_tier"), speed)
@@ -327,109 +325,3 @@ def is_subscription(host: str, route: str) -> bool:
     """Return True if calls there are part of a subscription."""
     name = host.lower().rstrip(".")
     return any(fnmatchcase(name, pattern) and route.startswith(start) for pattern, start in SUBSCRIPTIONS)
-
-
-def _facts(call: Mapping[str, Any], llm: Mapping[str, Any]) -> tuple[Any, ...]:
-    """The facts that decide the terms of a call that has usage and nothing billed apart."""
-    asked = llm.get
-    return (
-        asked("provider"), asked("response_model"), asked("request_model"), asked("operation"), asked("family"),
-        asked("service_tier"), call.get("host"), call.get("route"), call.get("outcome"),
-        (call.get("request") or {}).get("method"), (call.get("response") or {}).get("status"),
-    )  # fmt: skip
-
-
-class RememberedCosts:
-    """The costs of many calls, as `cost_of` gives them by these rates and tariffs, which stay what they are.
-
-    Most calls of a log go to a few models at a few places, and differ in their tokens and their time: the terms are
-    found once for all calls that agree in what decides them.
-    """
-
-    def __init__(self, rates_of: RatesOf, tariff_of: TariffOf) -> None:
-        self._rates_of, self._tariff_of = rates_of, tariff_of
-        self._known: dict[tuple[Any, ...], _LikeCalls] = {}
-
-    def of(self, call: Mapping[str, Any]) -> Cost:
-        """Return the cost of the call of this record. Never raises."""
-        llm = call.get("llm") or {}
-        asked = llm.get
-        usage, billed = asked("usage"), asked("billed")
-        if not usage or billed or asked("cost_reported") is not None:
-            return cost_of(call, self._rates_of, self._tariff_of)
-        facts = _facts(call, llm)
-        try:
-            like = self._known.get(facts)
-            if like is None:
-                if len(self._known) >= _MOST_TERMS:
-                    self._known.clear()
-                like = self._known[facts] = _LikeCalls(terms_of(call, llm, self._rates_of))
-            if isinstance(like.terms, Cost):
-                return like.terms
-            day = int(call.get("time") or 0) // catalogue.DAY
-            if day != like.day or like.tariff is None:
-                like.learn(day, call, llm, self._tariff_of)
-            plain = plain_cost(usage, like.tariff) if like.tariff is not None else None
-            if plain is None:
-                return priced(like.terms, call, llm, self._tariff_of)
-            return Cost(plain[0], like.source, parts=plain[1])
-        except Unknown as why:
-            return Cost(None, reason=str(why))
-
-
-class _LikeCalls:
-    """The terms that calls have in common, and the tariff of those of a day."""
-
-    __slots__ = ("day", "source", "tariff", "terms")
-
-    def __init__(self, terms: Terms) -> None:
-        self.terms = terms
-        self.day: int | None = None
-        self.tariff: Tariff | None = None
-        """None if it is not known, or holds for less than a day."""
-        self.source: Source = "rules" if isinstance(terms, Rates) else "genai-prices"
-
-    def learn(self, day: int, call: Mapping[str, Any], llm: Mapping[str, Any], tariff_of: TariffOf) -> None:
-        """Find the tariff of a day. Raises `Unknown`."""
-        self.day, self.tariff = day, None
-        if isinstance(self.terms, Rates):
-            self.tariff = Tariff(((-1, self.terms),))
-        elif not isinstance(self.terms, Cost):
-            found = _listed(call, llm, self.terms, tariff_of)
-            self.tariff = None if found.by_the_hour else found
-
-
-class RememberedRates:
-    """The rates and windows of many calls, as `rates_for` and `window_of` give them.
-
-    They are found once for all calls that agree in what decides them.
-    """
-
-    def __init__(self, rates_of: RatesOf, tariff_of: TariffOf, window: WindowOf) -> None:
-        self._rates_of, self._tariff_of, self._window = rates_of, tariff_of, window
-        self._known: dict[tuple[Any, ...], tuple[Rates | tuple[str, ...] | None, int | None]] = {}
-
-    def of(self, call: Mapping[str, Any]) -> tuple[Rates | None, int | None]:
-        """Return the rates of the call of this record, and the tokens that its model's window holds; None of both what
-        is not known."""
-        llm = call.get("llm") or {}
-        billed = llm.get("billed") or {}
-        several = bool(billed.get("tools") or billed.get("web_searches"))
-        apart = bool(llm.get("usage")), billed.get("subscription"), several, "refused" in (call.get("flags") or ())
-        facts = *apart, *_facts(call, llm)
-        found = self._known.get(facts)
-        if found is None:
-            if len(self._known) >= _MOST_TERMS:
-                self._known.clear()
-            found = self._known[facts] = self._terms(call, llm), window_of(call, self._window)
-        terms, window = found
-        try:
-            return None if terms is None else _rates_on(terms, call, llm, self._tariff_of), window
-        except Unknown:
-            return None, window
-
-    def _terms(self, call: Mapping[str, Any], llm: Mapping[str, Any]) -> Rates | tuple[str, ...] | None:
-        try:
-            return _rates_terms(call, llm, self._rates_of)
-        except Unknown:
-            return None
