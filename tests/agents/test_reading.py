@@ -68,9 +68,9 @@ def test_a_session(
     (main,) = (one for one in conversations(log.query_turns(row["id"])) if one.calls[-1].mark is None)
     (begun,) = [(call, inner) for call in main.calls for inner in call.agents]
     assert (begun[1].agent, tool_of(*begun)) == (sub_agent, begun_by)
-    words = [part.words for call in main.calls for part in call.heard if part.words and call.mark is None]
+    words = [part.words for call in main.calls for part in call.new_parts if part.words and call.mark is None]
     assert " ".join(words[0].split()).startswith(title)
-    results = [part.name for call in main.calls for part in call.heard if part.kind == "tool_result"]
+    results = [part.name for call in main.calls for part in call.new_parts if part.kind == "tool_result"]
     assert begun_by in results
 
 
@@ -108,5 +108,5 @@ def ended(log: Trace) -> bool:
 
 def tool_of(call: Any, agent: AgentConversation) -> str:
     """The tool whose call began a sub-agent."""
-    (name,) = (part.name for part in call.said if part.kind == "tool_call" and agent.begun_by in (part.id, part.name))
+    (name,) = (part.name for part in call.reply if part.kind == "tool_call" and agent.begun_by in (part.id, part.name))
     return str(name)

@@ -13,7 +13,11 @@ def told(found):
     """What a reader is shown of conversations, as plain values."""
     return [
         [
-            (call.id, [(part.kind, part.text) for part in call.heard], [(part.kind, part.text) for part in call.said])
+            (
+                call.id,
+                [(part.kind, part.text) for part in call.new_parts],
+                [(part.kind, part.text) for part in call.reply],
+            )
             for call in one.calls
         ]
         for one in found
@@ -41,7 +45,7 @@ FIRST = turn("1", HELLO, [assistant("Hi.")])
         "a reply that was never given", "a history replaced",
     ],
 )  # fmt: skip
-def test_only_what_is_new_is_heard(request_, first_new, expected):
+def test_only_what_is_new_is_shown(request_, first_new, expected):
     second = turn("2", request_, [], after=FIRST, first_new=first_new)
     ((_, call),) = told(conversations([FIRST, second]))
 
@@ -58,8 +62,8 @@ def test_a_tool_and_its_result():
     )
     (one,) = conversations([ask, answer])
 
-    assert [part.kind for part in one.calls[0].said] == ["reasoning", "tool_call"]
-    assert [(part.name, part.text, part.error) for part in one.calls[1].heard] == [("Bash", "no such file", True)]
+    assert [part.kind for part in one.calls[0].reply] == ["reasoning", "tool_call"]
+    assert [(part.name, part.text, part.error) for part in one.calls[1].new_parts] == [("Bash", "no such file", True)]
 
 
 def test_an_id_that_the_client_made_is_the_same_tool_call():
@@ -79,7 +83,7 @@ def test_an_id_that_the_client_made_is_the_same_tool_call():
 def test_the_users_own_words(said, words):
     (one,) = conversations([turn("1", [SYSTEM, user(said)], [])])
 
-    assert [(part.kind, part.words) for part in one.calls[0].heard] == [("system", None), ("text", words)]
+    assert [(part.kind, part.words) for part in one.calls[0].new_parts] == [("system", None), ("text", words)]
 
 
 TASK = '{"prompt": "Find all callers of the function foo", "subagent_type": "explore"}'

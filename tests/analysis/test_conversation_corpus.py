@@ -71,9 +71,9 @@ def read(folder: Path, exchanges: list[Recorded]) -> tuple[list[Turn], list[Agen
     return turns, conversations(turns)
 
 
-def heard_by(call: ReadCall) -> Counter[tuple[str, str | None, str | None]]:
+def new_in(call: ReadCall) -> Counter[tuple[str, str | None, str | None]]:
     """What others than the assistant said in it."""
-    return Counter((part.kind, part.name, part.text) for part in call.heard if part.role not in (None, "assistant"))
+    return Counter((part.kind, part.name, part.text) for part in call.new_parts if part.role not in (None, "assistant"))
 
 
 @needs_corpus
@@ -93,9 +93,9 @@ def test_each_thing_is_read_once_and_nothing_is_lost(tmp_path: Path) -> None:
                 (part.kind, part.name, part.text) for part in now.request if part.role not in (None, "assistant")
             )
             added.subtract((p.kind, p.name, p.text) for p in before.request if p.role not in (None, "assistant"))
-            assert heard_by(read_calls[now.call["id"]]) == +added, (exchanges[0].id, now.call["id"])
+            assert new_in(read_calls[now.call["id"]]) == +added, (exchanges[0].id, now.call["id"])
             replied = {"".join((part.text or "").split()) for part in before.reply if part.kind == "text"}
-            again = {"".join((part.text or "").split()) for part in read_calls[now.call["id"]].heard}
+            again = {"".join((part.text or "").split()) for part in read_calls[now.call["id"]].new_parts}
             assert not (replied - {""}) & again, exchanges[0].id
     assert continued == 97
 

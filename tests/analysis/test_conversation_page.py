@@ -70,14 +70,14 @@ def test_the_parts_of_a_view(view, expected):
     first, second = told(view)[:2]
 
     assert [
-        [part["kind"] for part in side] for side in (first["heard"], first["said"], second["heard"], second["said"])
+        [part["kind"] for part in call[side]] for call in (first, second) for side in ("new_parts", "reply")
     ] == expected
 
 
 def test_a_tools_call_result_and_definition_know_each_other():
     calls = {call["id"]: call for call in told()}
 
-    (_, ask), (given,) = calls["1"]["said"], calls["4"]["heard"]
+    (_, ask), (given,) = calls["1"]["reply"], calls["4"]["new_parts"]
     assert ask["links"] == {"result": ("4", given["anchor"]), "definition": 0, "agent": ("2", "2")}
     assert given["links"] == {"call": ("1", ask["anchor"])}
 
@@ -90,7 +90,7 @@ def test_a_call_names_the_sub_agent_that_it_began():
 
 def test_a_long_text_is_cut_and_its_size_told():
     long = turn("1", [user("x\n" * LONGEST)], [])
-    ((part,),) = [call["heard"] for call in told(turns=[long])]
+    ((part,),) = [call["new_parts"] for call in told(turns=[long])]
 
     assert (len(part["text"]), part["is_cut"], part["bytes"], part["lines"]) == (
         LONGEST,

@@ -126,7 +126,7 @@ def test_show_conversation_json(run: Run) -> None:
     (shown,) = run("show", REPORT, "--conversation", "--json").rows
     assert shown["session"]["id"] == REPORT
     calls = [call for one in shown["conversations"] for call in one["calls"]]
-    assert [(call["step"], call["failed"], [part["text"] for part in call["said"]]) for call in calls] == [
+    assert [(call["step"], call["failed"], [part["text"] for part in call["reply"]]) for call in calls] == [
         (0, False, ["Hi there."]),
         (1, True, []),
     ]

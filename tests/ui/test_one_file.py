@@ -86,7 +86,7 @@ def test_links_lead_to_places_of_the_file(coding: Path) -> None:
     places = {attributes["id"] for _, attributes in page.found if "id" in attributes}
     links = {str(attributes["href"])[1:] for _, attributes in page.found if "href" in attributes}
     assert links <= places
-    assert f"{call_id(1)}-h0" in links
+    assert f"{call_id(1)}-n0" in links
 
 
 def test_markdown_keeps_what_was_said_within_fences(bad: Path) -> None:

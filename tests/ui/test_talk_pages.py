@@ -53,10 +53,10 @@ def steps(found: dict[str, Any]) -> list[int]:
 def test_a_conversation_says_each_thing_once(coding: Reading) -> None:
     found = ask(CONVERSATION, coding, SESSION, view="tools")
     first, second = found["calls"][:2]
-    assert [part["text"] for part in first["heard"]] == ["The test of parse_week fails. Find out why and fix it."]
-    assert [(part["kind"], part["name"]) for part in first["said"]] == [("text", None), ("tool_call", "Bash")]
-    assert [(part["name"], part["error"]) for part in second["heard"]] == [("Bash", True)]
-    assert first["said"][1]["shown"] == "command: pytest -q"
+    assert [part["text"] for part in first["new_parts"]] == ["The test of parse_week fails. Find out why and fix it."]
+    assert [(part["kind"], part["name"]) for part in first["reply"]] == [("text", None), ("tool_call", "Bash")]
+    assert [(part["name"], part["error"]) for part in second["new_parts"]] == [("Bash", True)]
+    assert first["reply"][1]["shown"] == "command: pytest -q"
     assert first["prompt"]["parts"] == 8
 
 

@@ -53,8 +53,8 @@ class ReadCall:
     outcome: str | None
     error: dict[str, Any] | None
     finish_reason: str | None
-    heard: tuple[ShownPart, ...]
-    said: tuple[ShownPart, ...]
+    new_parts: tuple[ShownPart, ...]
+    reply: tuple[ShownPart, ...]
     agents: tuple[AgentConversation, ...]
     """The sub-agents that the reply began."""
 
@@ -157,8 +157,8 @@ class CallReader:
             outcome=row["outcome"],
             error=row["error"],
             finish_reason=row["finish_reason"],
-            heard=() if repeated is not None else tuple(map(_shown, self._new(turn))),
-            said=tuple(map(_shown, turn.reply)),
+            new_parts=() if repeated is not None else tuple(map(_shown, self._new(turn))),
+            reply=tuple(map(_shown, turn.reply)),
             agents=(),
         )
 

@@ -111,7 +111,7 @@ def page(
 
 
 def anchor(call: str, side: str, at: int) -> str:
-    """The anchor of a part: `side` is `heard` or `said`."""
+    """The anchor of a part: `side` is `new_parts` or `reply`."""
     return f"{call}-{side[0]}{at}"
 
 
@@ -124,12 +124,12 @@ class _Links:
         self._calls: dict[tuple[str, str], tuple[str, str]] = {}
         for id, call in told.items():
             base = known[id].based_on or ""
-            for at, part in enumerate(call.heard):
+            for at, part in enumerate(call.new_parts):
                 if part.kind == "tool_result" and part.id:
-                    self._results.setdefault((base, part.id), (id, anchor(id, "heard", at)))
-            for at, part in enumerate(call.said):
+                    self._results.setdefault((base, part.id), (id, anchor(id, "new_parts", at)))
+            for at, part in enumerate(call.reply):
                 if part.kind == "tool_call" and part.id:
-                    self._calls[id, part.id] = (id, anchor(id, "said", at))
+                    self._calls[id, part.id] = (id, anchor(id, "reply", at))
 
     def of(self, call: str, part: ShownPart, at: int) -> dict[str, Any]:
         """`result`, `call`: id of the call and anchor; `definition`: its position in the request of this call."""
@@ -173,15 +173,15 @@ def _call(
 ) -> dict[str, Any]:
     """Return what the page tells of a call. Its parameters are what the page has worked out of all calls together."""
     row = turn.call
-    facts = {name: value for name in ReadCall.__slots__ if name not in ("heard", "said", "agents")
+    facts = {name: value for name in ReadCall.__slots__ if name not in ("new_parts", "reply", "agents")
              for value in [getattr(call, name)]}  # fmt: skip
     agents = [
         {"conversation": order.calls[order.groups[group][0]]["conversation"], "agent": order.agent(group),
          "begun_by": reader.tool_call(call.id, group), "first": order.groups[group][0]}
         for group in order.begun.get(call.id, ())
     ]  # fmt: skip
-    said = _parts(call, "said", links, view, room)
-    for part in said:
+    reply = _parts(call, "reply", links, view, room)
+    for part in reply:
         if part["kind"] == "tool_call":
             begun = [one["first"] for one in agents if one["begun_by"] == (part["id"] or part["name"])]
             part["links"] |= {"agent": (begun[0], begun[0])} if begun else {}
@@ -191,8 +191,8 @@ def _call(
         "usage": row["usage"],
         "cost_usd": row["cost_usd"],
         "time_to_first_token": row["time_to_first_token"],
-        "heard": _parts(call, "heard", links, view, room),
-        "said": said,
+        "new_parts": _parts(call, "new_parts", links, view, room),
+        "reply": reply,
         "agents": agents,
         "prompt": {"parts": len(turn.request), "bytes": sum(part.bytes for part in turn.request)},
     }

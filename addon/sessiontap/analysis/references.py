@@ -81,12 +81,12 @@ class _Conversation:
     seen: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
     """The words of its texts as they stand there: what they are is in `seen`. Most of a text has been read before."""
-    heard: set[str] = field(default_factory=set)
+    reply_words: set[str] = field(default_factory=set)
     """Those of its replies: no result waits for what they are."""
     waiting: defaultdict[str, list[tuple[Reference, bool]]] = field(default_factory=lambda: defaultdict(list))
     """A word -> the results that have brought it, and whether it stood in a name there."""
     replies: int = 0
-    """Those that have been heard."""
+    """The number of those so far."""
 
 
 def references(turns: Sequence[Turn]) -> list[Reference]:
@@ -112,10 +112,10 @@ def references(turns: Sequence[Turn]) -> list[Reference]:
 
 
 def _take(part: Part, at: int, place: int, own: _Conversation) -> Reference:
-    told = {word: is_name for word, is_name in _unread(part.text or "", own.read) if word not in own.seen}
-    own.seen.update(told)
-    reference = Reference(at, place, part, len(told), own.replies, examples=sorted(told, key=len)[-EXAMPLES:])
-    for word, is_name in told.items():
+    new_words = {word: is_name for word, is_name in _unread(part.text or "", own.read) if word not in own.seen}
+    own.seen.update(new_words)
+    reference = Reference(at, place, part, len(new_words), own.replies, examples=sorted(new_words, key=len)[-EXAMPLES:])
+    for word, is_name in new_words.items():
         own.waiting[word].append((reference, is_name))
     return reference
 
@@ -123,7 +123,7 @@ def _take(part: Part, at: int, place: int, own: _Conversation) -> Reference:
 def _read_reply(reply: Sequence[Part], own: _Conversation) -> None:
     own.replies += 1
     for part in reply:
-        for word, is_name in _unread(part.text or "", own.heard):
+        for word, is_name in _unread(part.text or "", own.reply_words):
             own.seen.add(word)
             for reference, was_name in own.waiting.pop(word, ()):
                 reference.named = reference.named or (is_name and was_name)

@@ -41,7 +41,7 @@ def lines(found: Sequence[AgentConversation], *, full: bool = False) -> Iterator
 
 def has_words(found: Sequence[AgentConversation]) -> bool:
     """Return True if anything of what was said is recorded."""
-    return any(call.heard or call.said for one in found for call in _calls(one))
+    return any(call.new_parts or call.reply for one in found for call in _calls(one))
 
 
 def _calls(one: AgentConversation) -> Iterator[ReadCall]:
@@ -56,10 +56,10 @@ def _conversation(one: AgentConversation, steps: dict[str, str], full: bool) -> 
         if number:
             yield "", ""
         if full or call.mark != "auxiliary":
-            yield from _parts(call.heard, full)
+            yield from _parts(call.new_parts, full)
         yield _heading(call, steps)
         left = list(call.agents)
-        for part in call.said:
+        for part in call.reply:
             yield from _parts((part,), full)
             begun = [agent for agent in left if part.kind == "tool_call" and agent.begun_by == (part.id or part.name)]
             left = [agent for agent in left if agent not in begun]

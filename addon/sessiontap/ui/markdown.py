@@ -51,7 +51,7 @@ def _call(call: Mapping[str, Any], lane: Mapping[str, Any], scores: Iterable[Map
     told = f"{agent}{call['model'] or '-'}, {duration(call['duration'])}{mark}"
     yield f"{'#' * min(2 + lane['depth'], 6)} {step}: {_plain(told)}\n\n"
     yield from _scores(scores)
-    for part in (*call["heard"], *call["said"]):
+    for part in (*call["new_parts"], *call["reply"]):
         yield from _part(part)
     if call["failed"]:
         error = call["error"] or {}

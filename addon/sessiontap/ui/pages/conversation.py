@@ -85,7 +85,7 @@ def _bounded(calls: list[dict[str, Any]], backwards: bool) -> list[dict[str, Any
     kept: list[dict[str, Any]] = []
     parts = 0
     for call in reversed(calls) if backwards else calls:
-        parts += len(call["heard"]) + len(call["said"])
+        parts += len(call["new_parts"]) + len(call["reply"])
         if kept and parts > MOST_PARTS:
             break
         kept.append(call)
@@ -129,12 +129,12 @@ PAGE = Page(
                     "properties": {
                         "id": {"type": "string"},
                         "lane": {"type": "integer"},
-                        "heard": {"type": "array", "items": _PART},
-                        "said": {"type": "array", "items": _PART},
+                        "new_parts": {"type": "array", "items": _PART},
+                        "reply": {"type": "array", "items": _PART},
                         "window_tokens": {"type": ["integer", "null"], "description": "The model's context window."},
                         "window_share": {"type": ["number", "null"], "description": "The input by it."},
                     },
-                    "required": ["id", "lane", "heard", "said"],
+                    "required": ["id", "lane", "new_parts", "reply"],
                 },
             },
             "first": {"type": "integer", "description": "The position of the first call in the reading order, from 0."},
