@@ -38,6 +38,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param([A, b"# Root A\n" + A + b"\n" + B], A + b"\n" + B + b"\n", id="once each, comments left out"),
         pytest.param([KEY + A], A + b"\n", id="never a key"),
         pytest.param([A.replace(b"\n", b"\r\n"), A], A + b"\n", id="whatever the line ends"),
+        pytest.param([pem(b"-- x -----END\n") + A], pem(b"-- x -----END\n") + b"\n" + A + b"\n", id="dashes inside"),
         pytest.param([b"nothing"], b"", id="no certificate"),
     ],
 )

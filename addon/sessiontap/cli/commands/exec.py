@@ -175,10 +175,11 @@ def _through_own_proxy(
     with exec_rules(run.rules, name, path, hosts) as file, private_proxy(file, folder, upstream(before)) as own:
         process.proxy = own.process
         # While it starts, what this end needs is loaded:
+        from sessiontap.callers import procfs  # noqa: F401 (for the end)
         from sessiontap.cli import summary, unrecorded
         from sessiontap.cli.direct_connections import DirectConnections
         from sessiontap.cli.program import program_start
-        from sessiontap.trace import reader  # noqa: F401 (for the end)
+        from sessiontap.trace import reader, restore  # noqa: F401 (for the end)
 
         surroundings = prepare(None, before)
         likely = (file or Path("rules.yaml")).absolute()
