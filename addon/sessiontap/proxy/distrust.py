@@ -12,7 +12,8 @@ capture because a connection ended early. The evidence, for a program and a host
   the first was closed, as it is when a call has failed; no other connection of the program to the host is open beside
   them; and none came through lately.
 - A handshake that was broken off without an alert is a cancelled request as likely as not. The user is told of the
-  third in a row.
+  third in a row. A program that breaks handshakes off (its calls have short time limits) will also close some behind
+  them, so of such a program twice as many in a row are asked for, with none broken off between them.
 
 What is found holds for the program's next connections, whichever process makes them. It expires, because a certificate
 can be installed and a host be called by somebody else; a connection that comes through clears it at once.
@@ -33,6 +34,8 @@ from sessiontap.bounded_dict import BoundedDict
 
 IN_A_ROW = 2
 """Connections closed behind the handshake after which a program counts as distrusting; alerts, if it came through."""
+IN_A_ROW_OF_HASTY = 4
+"""The same of a program that broke a handshake off lately."""
 AT_ONCE = 2.0
 """Seconds within which a client closes a connection that it has refused."""
 EXPIRES = 600.0
@@ -84,6 +87,8 @@ class _State:
     """Seconds for which it passes the next time."""
     closed: int = 0
     """Handshakes closed without an alert, in a row."""
+    broke_off: float | None = None
+    """When the last of these was."""
     trusted: float | None = None
     """When it last came through."""
     open: int = 0
@@ -116,6 +121,7 @@ class Distrust:
         """A connection came through: whatever was, it trusts."""
         state = self._state(program, host)
         state.refused = state.closed = 0
+        state.broke_off = None
         state.until, state.span, state.trusted = 0.0, EXPIRES, self._clock()
 
     def failed(self, program: str, host: str, failure: Failure) -> Verdict:
@@ -123,6 +129,7 @@ class Distrust:
         state = self._state(program, host)
         if failure == "closed":
             state.closed += 1
+            state.refused, state.broke_off = 0, self._clock()
             return "closes" if state.closed == CLOSED_OFTEN else "nothing"
         if failure == "other":
             return "nothing"
@@ -142,7 +149,8 @@ class Distrust:
             or self._came_through(state)
         ):
             return "nothing"
-        return self._refused(state, IN_A_ROW)
+        is_hasty = state.broke_off is not None and self._clock() - state.broke_off <= EXPIRES
+        return self._refused(state, IN_A_ROW_OF_HASTY if is_hasty else IN_A_ROW)
 
     def _refused(self, state: _State, enough: int) -> Verdict:
         """Count a refusal; `enough` of them in a row are a verdict, and one if it has distrusted before."""
