@@ -24,6 +24,8 @@ Row = tuple[Any, ...]
         "alike",
     )
 )  # fmt: skip
+_TOKENS = ((4, _INPUT), (5, _OUTPUT), (6, _CACHE_READ))
+"""The places of sums of tokens in `Sums._sessions`, and of their values in a row."""
 _LISTS = (
     ("paths", SHARED.index("path")),
     ("providers", SHARED.index("provider")),
@@ -98,9 +100,11 @@ class Sums:
         else:
             sums[0] += 1
             sums[1] += row[_FAILED]
-            for at, column in ((4, _INPUT), (5, _OUTPUT), (6, _CACHE_READ)):
-                if row[column] is not None:
-                    sums[at] = min((sums[at] or 0) + row[column], BEYOND)
+            for at, column in _TOKENS:
+                tokens = row[column]
+                if tokens is not None:
+                    tokens += sums[at] or 0
+                    sums[at] = tokens if tokens < BEYOND else BEYOND
             rank = 2 if row[_MAIN] else 1
         if rank > sums[11] or (rank == sums[11] and time >= sums[12]):
             sums[11:] = rank, time, None if errand else row[_WELL]
@@ -118,25 +122,40 @@ class Sums:
     def _values(self) -> dict[tuple[int, str, int], int]:
         """The start of the first call of a session that has a value, by session, kind and value."""
         found: dict[tuple[int, str, int], int] = {}
-        for (session, called_by, errand, alike), (time, *_) in self._times.items():
-            shared = self._strings.shared(alike)
-            model = shared[_ASKED] if shared[_ANSWERED] is None else shared[_ANSWERED]
-            caller, process = (None, None) if called_by is None else self._process(called_by)
-            for kind, string in (
-                *((kind, shared[at]) for kind, at in _LISTS), ("models", model), ("processes", process),
-                ("errand_callers" if errand else "callers", caller),
-                *(("tags", tag) for tag in self._tags(shared[_TAGS])),
-            ):  # fmt: skip
-                if string is not None:
-                    key = session, kind, string
-                    found[key] = min(time, found.get(key, time))
+        values: dict[tuple[Any, ...], list[tuple[str, int]]] = {}
+        for (session, *like), (time, *_) in self._times.items():
+            alike = tuple(like)
+            if alike not in values:
+                values[alike] = self._values_of(*alike)
+            for kind, string in values[alike]:
+                key = session, kind, string
+                first = found.get(key)
+                if first is None or time < first:
+                    found[key] = time
         return found
+
+    def _values_of(self, called_by: int | None, errand: bool, alike: int) -> list[tuple[str, int]]:
+        """The kinds and numbers of the values that calls have of this caller and these shared values."""
+        shared = self._strings.shared(alike)
+        model = shared[_ASKED] if shared[_ANSWERED] is None else shared[_ANSWERED]
+        caller, process = (None, None) if called_by is None else self._process(called_by)
+        every = (
+            *((kind, shared[at]) for kind, at in _LISTS), ("models", model), ("processes", process),
+            ("errand_callers" if errand else "callers", caller),
+            *(("tags", tag) for tag in self._tags(shared[_TAGS])),
+        )  # fmt: skip
+        return [(kind, string) for kind, string in every if string is not None]
 
     def _properties(self) -> dict[tuple[int, int], tuple[int, str]]:
         """The start of the last call of a session that has a property, and its value, by session and property."""
         found: dict[tuple[int, int], tuple[int, str]] = {}
-        for (session, _, _, alike), (_, last, _) in sorted(self._times.items(), key=lambda one: one[1][1:]):
-            for name, value in self._named(self._strings.shared(alike)[_PROPS]):
+        with_some = [
+            (last, order, session, named)
+            for (session, _, _, alike), (_, last, order) in self._times.items()
+            if (named := self._named(self._strings.shared(alike)[_PROPS]))
+        ]
+        for last, _, session, named in sorted(with_some):
+            for name, value in named:
                 found[session, name] = last, value
         return found
 
