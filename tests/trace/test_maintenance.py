@@ -316,7 +316,7 @@ def test_what_moves_in_a_segment_is_not_read_again(mixed, written, filters, clos
         close_segment(path)
     everything_indexed(mixed)
     with monkeypatch.context() as patch:
-        patch.setattr("sessiontap.trace.index.catch_up.row_of", None)
+        patch.setattr("sessiontap.trace.index.rows.Strings.alike", None)
         pruned = prune(mixed, filters=filters, parts_of=recorded_parts)
         found = everything_indexed(mixed)
     index_file = mixed / NAME

@@ -236,7 +236,8 @@ class TraceQueries(SessionQueries):
         from sessiontap.trace.index import addresses
 
         wanted = list(ids)
-        return self._ask(lambda database: addresses.short_ids(database, of, wanted, least))
+        shortened = addresses.short_session_ids if of == "sessions" else addresses.short_call_ids
+        return self._ask(lambda database: shortened(database, wanted, least))
 
     def query_errands(self, filters: Filters | None = None) -> Row:
         """The agents' errands that fit `filters`: how many `calls`, and how many `sessions` hold nothing else."""

@@ -11,12 +11,14 @@ import json
 import re
 import sqlite3
 import sys
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
 from sessiontap.trace.files import HOW_TO_RECORD, NotInTrace
 from sessiontap.trace.folders import shown
+from sessiontap.trace.index.packed_ids import pack_id, with_prefix
 from sessiontap.trace.segment import Place
 
 _STEP = re.compile("(.+)/(-?[0-9]{1,18})", re.DOTALL)
@@ -108,8 +110,9 @@ def _by_prefix(database: sqlite3.Connection, prefix: str) -> list[tuple[str, str
     """The calls whose id begins with `prefix`, at most two; the one whose id it is."""
     if not prefix:
         return []
-    found = " UNION ".join(f"{one} WHERE found >= :first AND found < :end" for one in (_CALLS, _WARM_UPS))
-    rows = database.execute(f"{found} LIMIT 2", {"first": prefix, "end": prefix + _END}).fetchall()
+    fitting, values = with_prefix(prefix)
+    found = f"{_CALLS} WHERE {fitting} UNION {_WARM_UPS} WHERE found >= :first AND found < :end LIMIT 2"
+    rows = database.execute(found, values).fetchall()
     return [row for row in rows if row[0] == prefix] or rows
 
 
@@ -130,15 +133,29 @@ def _of_step(database: sqlite3.Connection, session: str, step: int, folder: Path
     return _place(folder, *rows[0])
 
 
-def short_ids(database: sqlite3.Connection, of: str, ids: Iterable[str], least: int) -> dict[str, str]:
-    """Each id -> its shortest prefix of `least` characters or more that no other id of the table `of` begins with."""
-    near = f"SELECT (SELECT max(id) FROM {of} WHERE id < :id), (SELECT min(id) FROM {of} WHERE id > :id)"
+def short_session_ids(database: sqlite3.Connection, ids: Iterable[str], least: int) -> dict[str, str]:
+    """Each id -> its shortest prefix of `least` characters or more that no other session's id begins with."""
+    near = "SELECT (SELECT max(id) FROM sessions WHERE id < :id), (SELECT min(id) FROM sessions WHERE id > :id)"
     short = {}
     for one in ids:
         neighbours = filter(None, database.execute(near, {"id": one}).fetchone())
         needed = max((_common(one, other) + 1 for other in neighbours), default=0)
         short[one] = one[: max(least, needed)]
     return short
+
+
+def short_call_ids(database: sqlite3.Connection, ids: Iterable[str], least: int) -> dict[str, str]:
+    """The same of calls."""
+
+    def is_unique(id: str, length: int) -> bool:
+        fitting, values = with_prefix(id[:length])
+        others = f"SELECT 1 FROM calls WHERE {fitting} AND packed_id != :own LIMIT 1"
+        return database.execute(others, values | {"own": pack_id(id)}).fetchone() is None
+
+    return {
+        one: one[: bisect_left(range(len(one)), True, min(least, len(one)), key=lambda length: is_unique(one, length))]
+        for one in ids
+    }
 
 
 def _common(one: str, other: str) -> int:

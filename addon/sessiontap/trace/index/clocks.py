@@ -14,8 +14,6 @@ import sqlite3
 import time
 from typing import NamedTuple
 
-from sessiontap.trace.index.packed_ids import id_text
-
 LEAST = 10_000_000
 """Nanoseconds. A smaller difference is left out."""
 _SESSIONS = 1_000
@@ -27,7 +25,7 @@ ORDER BY sessions.last_time DESC LIMIT {_SESSIONS}
 """
 _EARLY = f"""
 SELECT here.host, there.host, max(parents.time - calls.time) AS least
-FROM calls JOIN calls AS parents ON parents.id = {id_text('calls.parent')}
+FROM calls JOIN calls AS parents ON parents.packed_id = calls.parent
 JOIN segments AS here ON here.n = calls.segment JOIN segments AS there ON there.n = parents.segment
 WHERE calls.session IN (SELECT value FROM json_each(?)) AND here.host != there.host
     AND calls.evidence IN (SELECT n FROM strings WHERE text IN ('declared', 'exact', 'strong'))

@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sessiontap.trace.index.packed_ids import with_prefix
+
+Values = Sequence[Any] | dict[str, Any]
 MOST = 50
 """Candidates of one question."""
 _END = chr(0x10FFFF)
@@ -69,8 +72,9 @@ class IndexAsItStands:
 
     def calls(self, prefix: str) -> list[Candidate]:
         """Calls whose id begins so, newest first."""
-        where = "WHERE calls.id >= ? AND calls.id < ? ORDER BY calls.time DESC LIMIT ?"
-        return [Candidate(call, about) for call, _, about in self._calls(where, [prefix, prefix + _END, MOST])]
+        fitting, values = with_prefix(prefix)
+        where = f"WHERE {fitting} ORDER BY calls.time DESC LIMIT :number"
+        return [Candidate(call, about) for call, _, about in self._calls(where, values | {"number": MOST})]
 
     def steps(self, session: str) -> list[Candidate]:
         """The steps of the session that is named by its id, the beginning of it, or `@N`."""
@@ -128,7 +132,7 @@ class IndexAsItStands:
         )
         return [Candidate(one, f"{about}, {calls} call{'' if calls == 1 else 's'}") for one, about, calls in found]
 
-    def _calls(self, rest: str, values: list[Any]) -> list[tuple[str, int | None, str]]:
+    def _calls(self, rest: str, values: Values) -> list[tuple[str, int | None, str]]:
         """Ids, steps, and what the calls are."""
         texts = ("session_name", "path", "operation", "request_model")
         columns = ", ".join(f"(SELECT text FROM strings WHERE n = calls.{one})" for one in texts)
@@ -139,8 +143,8 @@ class IndexAsItStands:
         question = "SELECT text FROM strings JOIN facets ON string = n WHERE column = ?"
         return [text for (text,) in self._all(question, [column])]
 
-    def _all(self, question: str, values: Iterable[Any] = ()) -> list[Any]:
-        return self._database.execute(question, list(values)).fetchall()
+    def _all(self, question: str, values: Values = ()) -> list[Any]:
+        return self._database.execute(question, values).fetchall()
 
 
 def _items(text: str) -> list[str]:

@@ -23,7 +23,7 @@ JOIN sessions ON sessions.n = fit.session WHERE fitting = sessions.calls + sessi
 """The sessions of which all calls fit."""
 _SEGMENT_OF_NEWEST = """
 SELECT name FROM calls JOIN segments ON segments.n = segment
-WHERE calls.id IN (SELECT value FROM json_each(?))
+WHERE calls.packed_id IN (SELECT pack_id(value) FROM json_each(?))
     OR session IN (SELECT +n FROM sessions WHERE id IN (SELECT value FROM json_each(?)))
 ORDER BY time DESC LIMIT 1
 """
@@ -104,8 +104,11 @@ def present(
 ) -> tuple[frozenset[str], frozenset[str]]:
     """Those of these calls and sessions, by their ids, that the log has, as they were recorded or as labels say."""
     within = "IN (SELECT value FROM json_each(?))"
-    found = database.execute(f"SELECT id FROM calls WHERE id {within} UNION SELECT id FROM warm_ups WHERE id {within}",
-                             (json.dumps(calls),) * 2).fetchall()  # fmt: skip
+    found = database.execute(
+        "SELECT id FROM calls WHERE packed_id IN (SELECT pack_id(value) FROM json_each(?)) "
+        f"UNION SELECT id FROM warm_ups WHERE id {within}",
+        (json.dumps(calls),) * 2,
+    ).fetchall()
     named = database.execute(
         f"SELECT id FROM sessions WHERE id {within} AND n IN (SELECT session FROM session_segments) "
         f"UNION SELECT session FROM recorded WHERE session {within}",

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sessiontap.trace.files import exclusive_lock
 from sessiontap.trace.index import parts, tables
+from sessiontap.trace.index.packed_ids import pack_id
 from sessiontap.trace.index.rows import SHARED
 
 NAME = "index.sqlite"
@@ -47,7 +48,9 @@ def open_index(folder: Path) -> sqlite3.Connection:
 
 def in_memory() -> sqlite3.Connection:
     """An index that lasts as long as the process."""
-    return _made(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.create_function("pack_id", 1, pack_id, deterministic=True)
+    return _made(connection)
 
 
 def is_useless(error: sqlite3.Error) -> bool:
@@ -158,6 +161,7 @@ def _open(path: Path) -> sqlite3.Connection:
         os.close(file)
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
+        connection.create_function("pack_id", 1, pack_id, deterministic=True)
         _use_wal(connection, is_new)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version != tables.VERSION:

@@ -205,7 +205,7 @@ def _error(database: sqlite3.Connection, asked: bool) -> Condition:
 
 
 def _ids(database: sqlite3.Connection, asked: tuple[str, ...]) -> Condition:
-    return "calls.id IN (SELECT value FROM json_each(?))", [json.dumps(asked)]
+    return "calls.packed_id IN (SELECT pack_id(value) FROM json_each(?))", [json.dumps(asked)]
 
 
 def _search(database: sqlite3.Connection, text: str) -> Condition:

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from sessiontap.trace.index.packed_ids import unpack_id
 from sessiontap.trace.index.rows import JSONS, PLAIN, SHARED, TEXTS, Strings, json_of
 from sessiontap.trace.labels import LabelFacts, Labels, Touched, touched
 
@@ -32,9 +33,9 @@ SELECT calls.n, calls.id, calls.segment, calls.session, calls.alike, sessions.id
     recorded.step
 FROM calls LEFT JOIN sessions ON sessions.n = calls.session LEFT JOIN recorded ON recorded.call = calls.n
 WHERE calls.n IN (
-    SELECT n FROM calls WHERE id IN (SELECT value FROM json_each(:calls))
+    SELECT n FROM calls WHERE packed_id IN (SELECT pack_id(value) FROM json_each(:calls))
     UNION SELECT n FROM calls WHERE session IN (
-        SELECT n FROM sessions WHERE id IN (SELECT value FROM json_each(:sessions))
+        SELECT +n FROM sessions WHERE id IN (SELECT value FROM json_each(:sessions))
     ) AND n NOT IN (SELECT call FROM recorded)
     UNION SELECT call FROM recorded WHERE session IN (SELECT value FROM json_each(:sessions))
 )
@@ -88,11 +89,12 @@ class Labelling:
     def labelled(self, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], Stored | None]:
         """The values of a call (`rows.CallValues`) as labels have them, and what was recorded if they differ."""
         plain, texts, jsons, session, caller = values
-        if not self.labels.concern(plain[_ID], session):
+        id = unpack_id(plain[_ID]) or ""
+        if not self.labels.concern(id, session):
             return values, None
         stored = session, texts[_NAME], texts[_PATH], jsons[_PROPERTIES], jsons[_TAGS], plain[_STEP]
         before = _facts(stored)
-        facts = self.labels.facts(plain[_ID], before)
+        facts = self.labels.facts(id, before)
         if facts == before:
             return values, None
         plain, texts, jsons = list(plain), list(texts), list(jsons)

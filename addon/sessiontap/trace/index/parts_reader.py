@@ -22,7 +22,7 @@ from sessiontap.trace.body import BodyError, BodyReader
 from sessiontap.trace.files import open_segment
 from sessiontap.trace.index import first_build
 from sessiontap.trace.index.database import writing
-from sessiontap.trace.index.packed_ids import id_text
+from sessiontap.trace.index.packed_ids import id_text, pack_id
 from sessiontap.trace.index.parts import Placed, add_text, common, digest_of, packed, reply_list, request_list
 from sessiontap.trace.walk import read_at
 
@@ -70,7 +70,7 @@ class PartsReader:
             return
         where, values = "WHERE session = :session", {"session": session, "wanted": wanted}
         if wanted is not None:
-            where += " AND id IN (SELECT value FROM json_each(:wanted))"
+            where += " AND packed_id IN (SELECT pack_id(value) FROM json_each(:wanted))"
         calls = "SELECT n, calls.time FROM calls JOIN unread_calls ON call = n AND unread_calls.time = calls.time"
         unread = self._database.execute(f"{calls} {where} ORDER BY 2, 1", values).fetchall()
         for at in range(0, len(unread), SLICE):
@@ -217,7 +217,8 @@ class PartsReader:
         if parent is None or not request:
             return None, 0
         found = self._database.execute(
-            "SELECT n FROM calls JOIN call_parts ON call = n WHERE id = ? ORDER BY n DESC LIMIT 1", (parent,)
+            "SELECT n FROM calls JOIN call_parts ON call = n WHERE packed_id = ? ORDER BY n DESC LIMIT 1",
+            (pack_id(parent),),
         ).fetchone()
         shared = common(request, self._list(found[0])) if found is not None else 0
         return (found[0], shared) if shared else (None, 0)

@@ -112,7 +112,8 @@ def values_of(call: dict[str, Any]) -> CallValues:
         get("time"), get("duration"), get("time_to_first_byte"), get("time_to_first_token"),
         session_of("step"), asked("stream"), response.get("status"), failed, count("input"), count("output"),
         count("cache_read"), count("cache_write"), count("reasoning"), usage is not None, asked("cost_reported"),
-        body_size(request), body_size(response), get("id"), pack_id(get("conversation")), pack_id(get("parent")),
+        body_size(request), body_size(response),
+        pack_id(get("id")), pack_id(get("conversation")), pack_id(get("parent")),
         errand, main, well,
     )  # fmt: skip
     jsons = tuple([_encode(value).decode() if value else None for value in structures])  # `json_of`

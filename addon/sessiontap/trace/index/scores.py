@@ -34,11 +34,13 @@ UPDATE scores SET current = (value NOT NULL OR (name IS NULL AND note NOT NULL))
     AND later.name IS scores.name AND (later.time, later.id, later.n) > (scores.time, scores.id, scores.n)
 ) WHERE target IN (SELECT value FROM json_each(?))
 """
-_SEEN = """
-SELECT calls.n FROM scores JOIN calls ON calls.id = target
-WHERE current AND scores.kind = 'call' AND scores.n IN ({chosen})
-UNION SELECT calls.n FROM scores JOIN sessions ON sessions.id = target JOIN calls ON calls.session = sessions.n
-WHERE current AND scores.kind = 'session' AND scores.n IN ({chosen})
+_ITS_CALL = "calls.id = scores.target AND calls.packed_id = pack_id(scores.target)"
+"""Twice the same, so that SQLite may begin with the scores or with the calls."""
+_SEEN = f"""
+SELECT calls.n FROM scores JOIN calls ON {_ITS_CALL}
+WHERE current AND scores.kind = 'call' AND scores.n IN ({{chosen}})
+UNION SELECT calls.n FROM scores JOIN sessions ON sessions.id = target JOIN calls ON calls.session = +sessions.n
+WHERE current AND scores.kind = 'session' AND scores.n IN ({{chosen}})
 """
 
 
@@ -166,7 +168,7 @@ def call_means(database: sqlite3.Connection, sessions: Sequence[int]) -> dict[in
         return {}
     found: defaultdict[int, dict[str, Row]] = defaultdict(dict)
     rows = database.execute(
-        "SELECT calls.session, name, avg(number), count(*) FROM scores JOIN calls ON calls.id = target "
+        f"SELECT calls.session, name, avg(number), count(*) FROM scores JOIN calls ON {_ITS_CALL} "
         "WHERE current AND scores.kind = 'call' AND number NOT NULL AND name NOT NULL AND name != ? "
         "AND calls.session IN (SELECT value FROM json_each(?)) GROUP BY calls.session, name ORDER BY name",
         (STAR, json.dumps(list(sessions))),
@@ -201,13 +203,13 @@ def names(database: sqlite3.Connection) -> list[str]:
     return sorted(name for (name,) in rows)
 
 
-_MEANS = """
+_MEANS = f"""
 SELECT k, name, avg(number), count(*) FROM (
-    SELECT {key} AS k, scores.name, scores.number FROM {table}
-    JOIN scores ON scores.target = calls.id AND scores.kind = 'call' AND scores.current WHERE {where}
+    SELECT {{key}} AS k, scores.name, scores.number FROM {{table}}
+    JOIN scores ON {_ITS_CALL} AND scores.kind = 'call' AND scores.current WHERE {{where}}
     UNION ALL
     SELECT k, scores.name, scores.number
-    FROM (SELECT DISTINCT {key} AS k, calls.session AS own FROM {table} WHERE {where})
+    FROM (SELECT DISTINCT {{key}} AS k, calls.session AS own FROM {{table}} WHERE {{where}})
     JOIN sessions ON sessions.n = own
     JOIN scores ON scores.target = sessions.id AND scores.kind = 'session' AND scores.current
 ) WHERE number NOT NULL AND name != ? GROUP BY k, name ORDER BY name
@@ -237,7 +239,7 @@ def make_scored(database: sqlite3.Connection, name: str) -> None:
     database.execute("CREATE TEMP TABLE IF NOT EXISTS scored(call INTEGER PRIMARY KEY, key)")
     database.execute("DELETE FROM scored")
     key = "CASE WHEN value IN ('true', 'false') THEN value ELSE json_extract(value, '$') END"
-    own = "JOIN calls ON calls.id = target WHERE current AND scores.kind = 'call'"
+    own = f"JOIN calls ON {_ITS_CALL} WHERE current AND scores.kind = 'call'"
     of_session = (
         "JOIN sessions ON sessions.id = target JOIN calls ON calls.session = sessions.n "
         "WHERE current AND scores.kind = 'session'"
@@ -252,7 +254,7 @@ def session_order(database: sqlite3.Connection, name: str) -> str:
     database.execute("CREATE TEMP TABLE IF NOT EXISTS score_order(session INTEGER PRIMARY KEY, number REAL)")
     database.execute("DELETE FROM score_order")
     own = "SELECT sessions.n, number FROM scores JOIN sessions ON sessions.id = target WHERE scores.kind = 'session'"
-    means = "SELECT session, avg(number) FROM scores JOIN calls ON calls.id = target WHERE session NOT NULL"
+    means = f"SELECT session, avg(number) FROM scores JOIN calls ON {_ITS_CALL} WHERE session NOT NULL"
     which = "AND current AND number NOT NULL AND scores.name = ?"
     for question in (f"{own} {which}", f"{means} AND scores.kind = 'call' {which} GROUP BY session"):
         database.execute(f"INSERT OR IGNORE INTO score_order {question}", (name,))

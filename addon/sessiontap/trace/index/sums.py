@@ -122,12 +122,12 @@ class Sums:
     def _values(self) -> dict[tuple[int, str, int], int]:
         """The start of the first call of a session that has a value, by session, kind and value."""
         found: dict[tuple[int, str, int], int] = {}
-        values: dict[tuple[Any, ...], list[tuple[str, int]]] = {}
-        for (session, *like), (time, *_) in self._times.items():
-            alike = tuple(like)
-            if alike not in values:
-                values[alike] = self._values_of(*alike)
-            for kind, string in values[alike]:
+        values: dict[tuple[int | None, bool, int], list[tuple[str, int]]] = {}
+        for (session, called_by, errand, alike), (time, *_) in self._times.items():
+            of = called_by, errand, alike
+            if of not in values:
+                values[of] = self._values_of(*of)
+            for kind, string in values[of]:
                 key = session, kind, string
                 first = found.get(key)
                 if first is None or time < first:

@@ -12,6 +12,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator
 
+from sessiontap.trace.index.packed_ids import id_text
 from sessiontap.trace.index.rows import COST_COLUMNS, ROW, SHARED
 
 _MEANING = 4
@@ -54,7 +55,8 @@ CREATE TABLE call_rows(
     {row}
 );
 CREATE TABLE alike(n INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, {shared});
-CREATE VIEW calls AS SELECT call_rows.n AS n, {columns}
+CREATE VIEW calls AS
+SELECT call_rows.n AS n, {id} AS id, call_rows.id AS packed_id, {columns}
 FROM call_rows LEFT JOIN alike ON alike.n = call_rows.alike;  -- LEFT: so SQLite reads it only if it is asked
 CREATE TABLE recorded(                           -- of calls that labels change: what was recorded
     call INTEGER PRIMARY KEY, session TEXT, name TEXT, path TEXT, properties TEXT, tags TEXT, step INTEGER
@@ -151,7 +153,8 @@ CREATE VIRTUAL TABLE trigrams USING fts5(text, content='', tokenize='trigram', d
 _MADE = _TABLES.format(
     row=", ".join(f'"{name}"' for name in ROW),
     shared=", ".join(f'"{name}"' for name in SHARED),
-    columns=", ".join(f'"{name}"' for name in (*ROW, *SHARED)),
+    id=id_text("call_rows.id"),
+    columns=", ".join(f'"{name}"' for name in (*ROW, *SHARED) if name != "id"),
     group_keys=", ".join(GROUP_KEYS),
     cost_parts=", ".join(f"{name} REAL" for name in COST_COLUMNS),
 )

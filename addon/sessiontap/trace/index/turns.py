@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sessiontap.part import Part
-from sessiontap.trace.index.packed_ids import id_text
+from sessiontap.trace.index.packed_ids import id_text, pack_id
 from sessiontap.trace.index.parts import Placed, load, reply_list, request_list
 from sessiontap.trace.index.shared_list import SharedList
 
@@ -155,7 +155,8 @@ class _Lists:
             return None
         if call_id not in self._numbers:
             found = self._database.execute(
-                "SELECT n FROM calls JOIN call_parts ON call = n WHERE id = ? ORDER BY n DESC LIMIT 1", (call_id,)
+                "SELECT n FROM calls JOIN call_parts ON call = n WHERE packed_id = ? ORDER BY n DESC LIMIT 1",
+                (pack_id(call_id),),
             ).fetchone()
             self._numbers[call_id] = found[0] if found else None
         return self._numbers[call_id]
