@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from http.server import HTTPServer
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -23,6 +24,7 @@ from tests.support.small_server import SmallHandler, serving
 from sessiontap import trace
 from sessiontap.capture import force
 from sessiontap.cli import local_proxies
+from sessiontap.cli.commands import exec as exec_command
 from sessiontap.cli.direct_connections import LOCAL_SERVERS
 
 pytestmark = pytest.mark.e2e
@@ -204,6 +206,33 @@ def test_a_program_that_makes_no_call_is_told_so(own_place: Path) -> None:
     done = sessiontap("exec", "true")
     assert done.returncode == 0
     assert done.stderr.endswith("sessiontap: no LLM call was seen\n")
+
+
+def test_what_the_proxy_says_is_printed_at_once_and_once_where_no_program_draws(own_place: Path) -> None:
+    waits = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with subprocess.Popen(
+        [*OWN, "exec", "--", *waits], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdin is not None
+        assert running.stderr is not None
+        assert "there is no rules.yaml here" in running.stderr.readline()
+        running.stdin.close()
+        assert running.stderr.read() == "sessiontap: no LLM call was seen\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no terminal to open")
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_terminal_that_a_program_may_draw_on_waits_for_its_end(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[bool]()
+    proxy = Mock(new_lines=lambda is_last: asked.append(is_last) or "said\n")
+    reader, writer = os.openpty() if is_terminal else os.pipe()
+    with open(reader, "rb", buffering=0) as shown, open(writer, "w") as screen:
+        monkeypatch.setattr(sys, "stderr", screen)
+        exec_command.tell_news(proxy)
+        assert asked == ([] if is_terminal else [False])
+        assert is_terminal or shown.read(5) == b"said\n"
 
 
 ASKS_AGAIN = APP + "print(ask(), flush=True); sys.stdin.readline(); print(ask(), flush=True); sys.stdin.read()"

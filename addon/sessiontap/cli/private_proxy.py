@@ -76,6 +76,8 @@ class PrivateProxy:
             command += ["--mode", f"upstream:{behind.url}"]
             environ |= {UPSTREAM_AUTH: behind.auth} if behind.auth else {}
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `private_proxy`)
+        self._told = 0
+        """Bytes of it that `new_lines` has given."""
         self._ready: int | None = None
         """The end of a pipe whose other end the proxy closes when it is ready, and the system if it ends."""
         inherited: list[int] = []
@@ -118,8 +120,21 @@ class PrivateProxy:
 
     def warnings(self) -> str:
         """The lines that it has written so far."""
-        self._log.seek(0)
-        return self._log.read().decode("utf-8", "replace")
+        return self._written(0).decode("utf-8", "replace")
+
+    def new_lines(self, *, is_last: bool) -> str:
+        """The lines that it has written since this was last asked; one that it is still writing if this `is_last`."""
+        written = self._written(self._told)
+        lines = written if is_last else written[: written.rfind(b"\n") + 1]
+        self._told += len(lines)
+        return lines.decode("utf-8", "replace")
+
+    def _written(self, start: int) -> bytes:
+        file = self._log.fileno()
+        if not hasattr(os, "pread"):
+            self._log.seek(start)
+            return self._log.read()
+        return os.pread(file, os.fstat(file).st_size - start, start)  # its place in the file is the proxy's, too
 
     def close(self) -> None:
         """End it, and remove its log."""

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from sessiontap.cli.output import print_notice
 
 if TYPE_CHECKING:
     from sessiontap.cli.local_proxies import RunningProxy
+    from sessiontap.cli.private_proxy import PrivateProxy
     from sessiontap.cli.supervisor import Supervisor
 
 
@@ -194,8 +196,13 @@ def _through_own_proxy(
                 print_notice(
                     f"NO_PROXY excepts {host} by {entry!r}: programs that heed it call the host past the proxy"
                 )
+
+        def meanwhile(pid: int) -> None:
+            direct.look(pid)
+            tell_news(own)
+
         with program_start(run.command, environ, proxy, run.force) as start:
-            status = process.run(start, environ, adopt=True, look=direct.look)
+            status = process.run(start, environ, adopt=True, look=meanwhile)
             left = process.left_running()
             answer = local_proxies.recorded(proxy, os.getpid()) if left else None  # all that it runs descends from us
             passed = unrecorded.passed(proxy)
@@ -204,10 +211,18 @@ def _through_own_proxy(
             find = summary.recorded_calls_of_program if left else summary.calls_of_stopped_proxy
             text, calls = summary.summarize(find, proxy.trace, os.getpid() if left else proxy.pid, begun, run.rules)
             missing = unrecorded.after_run(passed, direct, calls=calls, whole=run.whole)
-            sys.stderr.write(own.warnings() + text + summary.missing(answer) + unrecorded.text(missing))
+            sys.stderr.write(own.new_lines(is_last=True) + text + summary.missing(answer) + unrecorded.text(missing))
             if left:
                 stay(process, status, left)
     return status
+
+
+def tell_news(proxy: PrivateProxy) -> None:
+    """Print what the program's proxy says while it says it, unless the program may be drawing on that terminal."""
+    if os.name == "posix" and not sys.stderr.isatty():
+        with suppress(OSError):  # whoever read it has ended
+            sys.stderr.write(proxy.new_lines(is_last=False))
+            sys.stderr.flush()
 
 
 def stay(process: Supervisor, status: int, left: Sequence[int]) -> None:
