@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sessiontap.llm.pick import parse, text
+from sessiontap.value_classes import dataclass
 
 LONGEST_ID = 256
 UNTYPED = "subagent"

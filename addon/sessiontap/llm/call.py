@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
+
+from sessiontap.value_classes import dataclass
 
 Operation = Literal[
     "chat",

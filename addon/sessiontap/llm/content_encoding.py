@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import Protocol
 
 import brotli  # type: ignore[import-untyped]
 import zstandard
+
+from sessiontap.value_classes import dataclass
 
 LIMIT = 32 << 20
 """Bytes that a body may become if the caller says no other limit."""

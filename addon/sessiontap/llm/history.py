@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from sessiontap.llm.call import Call, Reply
@@ -34,6 +34,7 @@ from sessiontap.llm.message_pieces import (
 from sessiontap.llm.messages import AGENT, ROLES, Role
 from sessiontap.llm.pick import count, parse, text
 from sessiontap.llm.purpose import Purpose, goes_on, purpose_of
+from sessiontap.value_classes import dataclass
 
 START = b"\0" * 16
 """The chain of no message at all."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from sessiontap.exchange import Request
@@ -23,6 +23,7 @@ from sessiontap.sessions import Link, Session
 from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.store import Patience
 from sessiontap.trust import UNKNOWN, Upstream
+from sessiontap.value_classes import dataclass
 
 if TYPE_CHECKING:
     from mitmproxy import http

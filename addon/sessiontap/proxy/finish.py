@@ -6,7 +6,7 @@ The hooks call this at a call's end, on the loop. Nothing here is copied but wha
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from mitmproxy import http
@@ -23,6 +23,7 @@ from sessiontap.recording.finished import (
     RecordedPlan,
     SentRequest,
 )
+from sessiontap.value_classes import dataclass
 
 OVER_BUDGET = "over_budget"
 """A flag: of a body that is cut there is less than was allowed, because the memory was in use."""

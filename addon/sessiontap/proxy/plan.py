@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
@@ -36,6 +36,7 @@ from sessiontap.sessions.shared_calls import SharedCall, evidence_keys
 from sessiontap.sessions.store import SessionStore, WantedSession, wanted_session
 from sessiontap.trace.outcomes import LOCAL_STEP, WARM_UP
 from sessiontap.trace.restore import RestorableCall
+from sessiontap.value_classes import dataclass
 
 _NOT_KNOWN = trust.why_exposed(trust.UNKNOWN, "")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
@@ -22,6 +22,7 @@ from sessiontap.llm.large_bodies import read_bounded
 from sessiontap.recording.budget import COPIES, Lease
 from sessiontap.recording.finished import BodyTransfer, Fields, FinishedCall, Outcome, PlannerUpdate
 from sessiontap.sessions.conversations import to_state
+from sessiontap.value_classes import dataclass
 
 
 @dataclass(frozen=True, slots=True)

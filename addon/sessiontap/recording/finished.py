@@ -6,7 +6,7 @@ Nothing here holds what only the proxy needs: of the history its end, of the req
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 import msgspec
@@ -19,6 +19,7 @@ from sessiontap.recording.budget import DEFAULT
 from sessiontap.rules.decision import FilledSettings
 from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.session import Link, Session
+from sessiontap.value_classes import dataclass
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Header fields as on the wire."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sessiontap.rules.decision import NO_VALUE, Decision, FilledSettings, IdSource, Protection, SessionFacts
 from sessiontap.rules.facts import Facts, KnownFacts
@@ -25,6 +25,7 @@ from sessiontap.rules.rule import Rule
 from sessiontap.rules.rule_set import Rules
 from sessiontap.rules.set_keys import MORE_EARLY, MORE_LATE, default_path
 from sessiontap.rules.template import MAX_TEXT, TemplateContext, printable
+from sessiontap.value_classes import dataclass
 
 MAX_STATE = 10_240
 """Bytes of the state as ASCII JSON: servers refuse longer headers."""

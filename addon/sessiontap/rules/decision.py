@@ -6,8 +6,10 @@ The session's id is needed before templates such as `${session.step}` or `${pick
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, NamedTuple
+
+from sessiontap.value_classes import dataclass
 
 CaptureEffect = Literal["full", "metadata", "none", "ignore"]
 """The effect of a rule on the record of a call; `ignore`: to the call itself."""

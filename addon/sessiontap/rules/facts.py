@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -22,6 +21,7 @@ from sessiontap.gateways.urls import origin
 from sessiontap.llm.call import Asked, Call
 from sessiontap.llm.inputs import Inputs, inputs_of
 from sessiontap.llm.tool_values import ToolValue, ToolValues, tool_values
+from sessiontap.value_classes import dataclass
 
 OPAQUE = "other"
 """The wire family of all that has none of its own."""

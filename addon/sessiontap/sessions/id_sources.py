@@ -29,7 +29,6 @@ unless the rules set `idle`. A process's session ends with the process. This mod
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from ipaddress import ip_address
@@ -38,6 +37,7 @@ from sessiontap.callers.caller import Caller, Process
 from sessiontap.llm.call import Agent
 from sessiontap.rules.decision import Decision, IdSource, IdSourceKind
 from sessiontap.sessions.joined import JoinedSession
+from sessiontap.value_classes import dataclass
 
 CLIENT_IDLE = 30 * 60.0
 """Seconds."""

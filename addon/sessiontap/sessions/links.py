@@ -30,7 +30,7 @@ its conversation, but nothing continues it: a call that names a warm-up as its p
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from sessiontap.llm.agents import UNTYPED_WORDS
 from sessiontap.llm.call import Call
@@ -41,6 +41,7 @@ from sessiontap.sessions.match_scope import MatchScope
 from sessiontap.sessions.parents import ParentMatch, parent_of, repeated_call
 from sessiontap.sessions.quoted_texts import OpenDelegation, QuotedTexts
 from sessiontap.sessions.session import Evidence, Kind, Link
+from sessiontap.value_classes import dataclass
 
 _CONVERSES = frozenset(("chat", "text_completion", "count_tokens", "realtime"))
 _CERTAIN = ("exact", "strong")

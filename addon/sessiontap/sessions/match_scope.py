@@ -16,12 +16,13 @@ compared and written to the log (`MatchScope.pseudonymized`).
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
 from sessiontap.callers.caller import Caller
 from sessiontap.llm.message_pieces import digest
 from sessiontap.sessions.id_sources import ClientConnection, connection_evidence
+from sessiontap.value_classes import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha1
 from threading import Lock
@@ -20,6 +19,7 @@ from uuid import UUID
 from sessiontap.llm.call import Agent
 from sessiontap.rules.decision import IdSourceKind
 from sessiontap.rules.set_keys import slug
+from sessiontap.value_classes import dataclass
 
 Evidence = Literal["declared", "exact", "strong", "weak", "new"]
 """The evidence for a link, the best first; `links` says what each means."""

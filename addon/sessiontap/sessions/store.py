@@ -10,13 +10,13 @@ then decides follows from the answer alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from sessiontap.rules.decision import Decision
 from sessiontap.sessions.id_sources import SessionEvidence, replaces
 from sessiontap.sessions.session import Session, derived_id, is_verbatim
 from sessiontap.sessions.shared_calls import EvidenceKey, SharedCall
+from sessiontap.value_classes import dataclass
 
 
 @dataclass(frozen=True, slots=True)
