@@ -162,8 +162,23 @@ COMPLETE = "_SESSIONTAP_COMPLETE"
 """Set by the script of a shell that asks for candidates."""
 
 
+def _open_closed_streams() -> None:
+    """Open the standard streams that the caller has closed (`>&-`): the next file that is opened, such as the log's
+    index, would be one of them."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with `argv` (without the program's name). Return the exit status."""
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        _open_closed_streams()
     if COMPLETE in os.environ:
         from sessiontap.cli import completion_scripts  # noqa: F401 - it registers the shells
     try:

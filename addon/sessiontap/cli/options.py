@@ -175,6 +175,10 @@ ui_option = click.option("--ui", "with_page", is_flag=True, help="Open the page 
 json_option = click.option("--json", is_flag=True, help="Print JSON: a line each for lists, one object otherwise.")
 
 
+_MOST_LISTED = 10**12
+"""More than any log holds."""
+
+
 def limit_option(default: int) -> Callable[[Function], Function]:
     """The option `--limit`."""
     return click.option(
@@ -182,7 +186,7 @@ def limit_option(default: int) -> Callable[[Function], Function]:
         "-n",
         metavar="N",
         cls=NumberOption,
-        type=click.IntRange(min=0),
+        type=click.IntRange(0, _MOST_LISTED),
         default=default,
         help="Show at most N, 0 for all.",
     )
