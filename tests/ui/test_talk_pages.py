@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from tests.analysis import coding_session
-from tests.cli.recorded import call_id, calls, write
+from tests.cli.recorded import COURSE, call_id, calls, write
 
 from sessiontap.cli.options import open_trace
+from sessiontap.trace import TraceError
 from sessiontap.ui.errors import BadParameter, NotFound
 from sessiontap.ui.page import Page, read_parameters
 from sessiontap.ui.pages.call import PAGE as CALL
@@ -189,8 +190,15 @@ def test_two_sessions_are_compared_by_path_and_step(small: Reading) -> None:
         ({"a": "@1"}, BadParameter, "there is nothing to compare with"),
         ({"a": call_id(1), "b": call_id(2), "kind": "sessions"}, NotFound, "do not both name a session"),
         ({"b": call_id(1)}, NotFound, "goes on from no other call"),
+        ({"a": "@1/0", "b": "@2"}, BadParameter, "@2 is a session, and @1/0 is a call"),
+        ({"a": "@2", "b": call_id(1)}, BadParameter, f"@2 is a session, and {call_id(1)} is a call"),
+        ({"a": call_id(1), "b": COURSE}, BadParameter, f"{COURSE} is a session, and"),
+        ({"a": "nothing", "b": "@1"}, TraceError, "no call's id begins with 'nothing'"),
     ],
-    ids=["one alone", "calls as sessions", "nothing before it"],
+    ids=[
+        "one alone", "calls as sessions", "nothing before it", "a call and a session", "a session and a call",
+        "a call and a session by its id", "nothing and a session",
+    ],
 )
 def test_what_cannot_be_compared(small: Reading, query: dict[str, str], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):

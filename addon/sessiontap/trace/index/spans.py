@@ -83,7 +83,7 @@ def spans(database: sqlite3.Connection, session: int, filters: Filters, *, price
     texts: dict[int | None, str] = dict(
         database.execute("SELECT n, text FROM strings WHERE n IN (SELECT value FROM json_each(?))", (chosen,))
     )
-    tools = {row[-1]: tuple(json.loads(texts[row[-1]])) for row in found if row[-1] is not None}
+    tools = {number: tuple(json.loads(texts[number])) for number in {row[-1] for row in found} - {None}}
     return [_span(row, texts, tools) for row in found]
 
 

@@ -52,7 +52,7 @@ def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
         return found | {"choices": rows}
     if b is None:
         raise BadParameter("there is nothing to compare with", "Give b, too: the later call or session.")
-    sessions = None if kind == "calls" else _sessions(reading, a, b)
+    sessions = None if a is None or kind == "calls" else _sessions(reading, a, b)
     if sessions is not None:
         bodies = _read_bodies(reading, *sessions)
         compared = _compared_sessions(reading, *sessions) if bodies.is_complete else None
@@ -62,14 +62,38 @@ def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"kind": "calls", "calls": _compared_calls(reading, *_calls(reading, a, b))}
 
 
-def _sessions(reading: Reading, a: str | None, b: str) -> tuple[str, str] | None:
-    """The ids of two sessions; None if one of the names is no session's."""
-    if a is None:
-        return None
+def _sessions(reading: Reading, a: str, b: str) -> tuple[str, str] | None:
+    """The ids of two sessions; None if both names are calls', or one of them nothing's. Raises BadParameter."""
+    found = [_session(reading, name) for name in (a, b)]
+    before, after = found
+    if before is not None and after is not None:
+        return before, after
+    for session, name, other in ((before, a, b), (after, b, a)):
+        is_session = session is not None and (name.startswith("@") or not _is_call(reading, name))
+        if is_session and _is_call(reading, other):
+            raise BadParameter(
+                f"{name} is a session, and {other} is a call",
+                f"Compare {other} with a call of that session, such as {name}/0; or two sessions. "
+                "With kind=calls @1 is the newest call.",
+            )
+    return None
+
+
+def _session(reading: Reading, name: str) -> str | None:
+    """The id of a session; None if this is no session's name."""
     try:
-        return reading.trace.query_session_id(a), reading.trace.query_session_id(b)
+        return reading.trace.query_session_id(name)
     except TraceError:
         return None
+
+
+def _is_call(reading: Reading, name: str) -> bool:
+    """Return True if this is a call's name."""
+    try:
+        reading.trace.place(name)
+    except TraceError:
+        return False
+    return True
 
 
 def _calls(reading: Reading, a: str | None, b: str) -> tuple[RecordedCall, RecordedCall]:
