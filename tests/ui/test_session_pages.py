@@ -5,6 +5,7 @@ links that lead somewhere.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from tests.analysis import coding_session
 from tests.cli.conftest import own_place as own_place
+from tests.ui import long_session
 from tests.ui.served import Client, served
 
 from sessiontap.cli.commands.ui import open_reading
@@ -331,3 +333,17 @@ def test_a_miss_that_cost_nothing_is_not_marked(site: Client) -> None:
     rows = site.get("/sessions/@1/cache").text.split("<tr data-row")
     misses = [row for row in rows if ">miss</td>" in row]
     assert ['class="bad">miss' in row for row in misses] == [False, True, True]
+
+
+def columns_of_cache(client: Client) -> list[str]:
+    table = client.get("/sessions/@1/cache").text.split('id="cache"')[1].split("</thead>")[0]
+    return re.findall(r'<th scope="col"[^>]*>(?:<span[^>]*>)?([^<]+)', table)
+
+
+def test_what_no_turn_has_is_no_column_of_the_cache(site: Client, tmp_path: Path) -> None:
+    assert columns_of_cache(site) == [
+        "Step", "Path", "Input", "Read", "Share read", "Verdict", "Lost", "Extra", "Why",
+    ]  # fmt: skip
+    unstated = long_session.write(tmp_path / "trace", 3)
+    with served(lambda: open_reading(None, unstated)) as found:
+        assert columns_of_cache(found.let_in()) == ["Step", "Path", "Input"]
