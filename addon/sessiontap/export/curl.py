@@ -1,8 +1,9 @@
 """A recorded request as a curl command that sends it again, byte for byte.
 
-mitmproxy's export (`mitmproxy.addons.export.curl_command`) is not used. It lets curl expand brackets and dots in URLs,
-read a body that begins with `@` from a file, and add headers of its own. It escapes line ends and control characters in
-bodies in a way that not every shell takes back.
+mitmproxy's export (`mitmproxy.addons.export.curl_command`) is not used. As of mitmproxy 12.2.3 it writes `-d`, and
+neither `--globoff` nor `--path-as-is`: curl then sends a file's content for the body `@/etc/hostname`, expands `{a,b}`
+and `[1-3]` in a URL, takes `..` out of its path, and adds headers of its own. Line ends and control characters of a
+body become `$(printf ...)`, which drops line ends at its end; bytes that are no UTF-8 become others.
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ A response is text if readers encode it to the same bytes again, else base64. Re
 Content-Type; without one mitmproxy takes JSON, HTML, XML and scripts as UTF-8 and all else as Latin-1. HAR has no
 base64 for requests: one that is no UTF-8 is written a character a byte, and its comment says so.
 
-mitmproxy's own writer (`mitmproxy.addons.savehar`) is not used. mitmproxy refuses to read a whole file that it wrote if
-one URL has an IPv6 host or a character that is not ASCII, if one charset is `base64`, or if one body was not recorded.
-The writer makes Latin-1 of UTF-8 streams without a charset and other bytes of bodies that say UTF-16, takes a body that
-was not recorded for an empty one, and has no wait times: it needs the end of the request, which the log does not have.
+mitmproxy's own writer (`mitmproxy.addons.savehar`) is not used. As of mitmproxy 12.2.3 its own reader refuses the whole
+file if one URL has an IPv6 host or a byte that is not ASCII, if one reply's charset is `base64`, or if one request's
+body was not recorded. A reply's body that was not recorded comes back empty, and UTF-8 that says UTF-16 with two bytes
+more. Its wait is 0 without the time at which the request ended, which the log does not have: a reply that took two
+seconds to begin then took none.
 """
 
 from __future__ import annotations
