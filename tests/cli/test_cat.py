@@ -36,6 +36,16 @@ def test_cat_writes_the_bodies_byte_for_byte(folder: Path) -> None:
         assert (done.stdout, done.stderr, done.returncode) == (data, b"", 0)
 
 
+def test_a_body_is_written_without_what_reads_it(folder: Path) -> None:
+    code = (
+        "import sys; from sessiontap.cli.main import main;"
+        f"main(['cat', '--trace', {str(folder)!r}, {call_id(3)!r}, '--request']); print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"sessiontap.llm", "sessiontap.analysis", "sessiontap.prices", "sessiontap.rules", "yaml"}
+    assert heavy & set(done.stderr.split()) == set()
+
+
 def test_cat_text(run: Run) -> None:
     assert run("cat", call_id(1), "--text").out == (
         "--- 1 tool offered\nweb_search\n\n"

@@ -143,34 +143,45 @@ def tail(wanted: Filters, follow: bool, limit: int, rules: Path | None, json: bo
 @trace_option
 def cat(call: str, rules: Path | None, trace: Path | None, **parts: bool) -> None:
     """Show a call: what was asked, what came back, what was changed."""
-    from sessiontap.cli import call_text
-    from sessiontap.cli.call_costs import Costs
     from sessiontap.trace import BodyError
 
     chosen = [part for part, given in parts.items() if given]
     if len(chosen) > 1:
         raise Misuse(f"{' and '.join(f'--{part}' for part in chosen)} cannot be combined", "ask for one of them")
-    costs = Costs.by(rules)
-    log = open_trace(trace)
     try:
-        found = log.call(call)
         match chosen:
-            case ["request" | "response" as side]:
-                write_bytes(_body(found, side))
-            case ["curl"]:
-                _write_curl(found)
-            case ["json"]:
-                write_json(call_text.as_json(found, costs.of(found.record), log.query_scores("call", found.id)))
-            case ["text"]:
-                write(call_text.dialogue(found))
-            case ["headers"]:
-                write(call_text.headers(found))
-            case ["changes"]:
-                call_text.show_changes(found)
+            case ["request" | "response" as side] if rules is None:
+                # Nothing is loaded that reads a body: a script may write out one after another.
+                write_bytes(_body(open_trace(trace).call(call), side))
             case _:
-                write(call_text.whole(found, costs.of(found.record), log.query_scores("call", found.id)))
+                _show(call, chosen, rules, trace)
     except BodyError as error:
         raise Failure(f"call {call}: {error}", "sessiontap cat --headers and --changes show the rest") from None
+
+
+def _show(call: str, chosen: list[str], rules: Path | None, trace: Path | None) -> None:
+    """Write what is chosen of a call. Raises BodyError."""
+    from sessiontap.cli import call_text
+    from sessiontap.cli.call_costs import Costs
+
+    costs = Costs.by(rules)
+    log = open_trace(trace)
+    found = log.call(call)
+    match chosen:
+        case ["request" | "response" as side]:
+            write_bytes(_body(found, side))
+        case ["curl"]:
+            _write_curl(found)
+        case ["json"]:
+            write_json(call_text.as_json(found, costs.of(found.record), log.query_scores("call", found.id)))
+        case ["text"]:
+            write(call_text.dialogue(found))
+        case ["headers"]:
+            write(call_text.headers(found))
+        case ["changes"]:
+            call_text.show_changes(found)
+        case _:
+            write(call_text.whole(found, costs.of(found.record), log.query_scores("call", found.id)))
 
 
 def _body(call: RecordedCall, side: str) -> bytes:
@@ -189,8 +200,8 @@ def _write_curl(call: RecordedCall) -> None:
     from sessiontap.export import curl
 
     if "websocket" in (call.record.get("flags") or ()):
-        said = f"call {call.id} was a turn of a WebSocket, which curl does not send"
-        raise Failure(said, "--request writes the message that asked")
+        message = f"call {call.id} was a turn of a WebSocket, which curl does not send"
+        raise Failure(message, "--request writes the message that asked")
     request = asked_request(call)
     command = curl.command(request, call.id)
     if sys.stdout.isatty():
