@@ -224,13 +224,13 @@ _REFUSED: tuple[tuple[str, str, str], ...] = (
 
 def _why(error: Exception, source: str) -> RegexError:
     """RE2's words, in ours if the cause is known."""
-    said = error.args[0] if error.args else ""
-    said = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-    if "too large" in said or "repetition size" in said:
+    problem = error.args[0] if error.args else ""
+    problem = problem.decode("utf-8", "replace") if isinstance(problem, bytes) else str(problem)
+    if "too large" in problem or "repetition size" in problem:
         return _too_large()
-    if "nests too deeply" in said:
+    if "nests too deeply" in problem:
         return RegexError("its brackets are nested too deeply")
     for sign, what, expected in _REFUSED:
         if re.search(sign, source):
             return RegexError(what, expected)
-    return RegexError(said if len(said) <= 80 else said[:77] + "...")
+    return RegexError(problem if len(problem) <= 80 else problem[:77] + "...")

@@ -204,8 +204,8 @@ def dollars(amount: float | None) -> str:
 
 def dollars_by_part(parts: Mapping[str, float] | None) -> str:
     """`input $0.01, output $0.02`: the parts of a cost that are not 0; empty if it is but one amount."""
-    told = [f"{_PART_NAMES[name]} {dollars(usd)}" for name, usd in (parts or {}).items() if usd]
-    return ", ".join(told) if len(told) > 1 else ""
+    amounts = [f"{_PART_NAMES[name]} {dollars(usd)}" for name, usd in (parts or {}).items() if usd]
+    return ", ".join(amounts) if len(amounts) > 1 else ""
 
 
 def estimated_dollars(amount: float | None) -> str:

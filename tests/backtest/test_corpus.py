@@ -66,7 +66,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> trace.Trace:
 
 def test_with_the_rules_of_its_recording_nothing_would_change_and_all_expectations_hold(log: trace.Trace) -> None:
     expectations = load_expectations(HERE / "corpus-expectations.yaml")
-    report = backtest(log, RULES, told=[expectations.add])
+    report = backtest(log, RULES, listeners=[expectations.add])
     expectations.finish()
     assert (report.changes, list(report.sessions.changes()), report.uncertain) == ({}, [], 0)
     assert report.calls == 262
@@ -76,7 +76,7 @@ def test_with_the_rules_of_its_recording_nothing_would_change_and_all_expectatio
 def test_other_rules_fail_the_expectations_that_they_break_and_no_others(log: trace.Trace) -> None:
     expectations = load_expectations(HERE / "corpus-expectations.yaml")
     changed = RULES.replace("name: Claude", "name: Anthropic")
-    report = backtest(log, changed, told=[expectations.add])
+    report = backtest(log, changed, listeners=[expectations.add])
     expectations.finish()
     assert {one.expectation for one in expectations.failures} == {"Claude"}
     assert {(one.field, one.before, one.after, group.calls) for one, group in report.changes.items()} == {

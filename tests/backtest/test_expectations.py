@@ -30,7 +30,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> trace.Trace:
 
 def checked(log: trace.Trace, folder: Path, text: str, rules: str = RULES) -> Expectations:
     found = load_expectations(written(folder, text))
-    backtest(log, rules, told=[found.add])
+    backtest(log, rules, listeners=[found.add])
     found.finish()
     return found
 

@@ -162,7 +162,7 @@ def test_nothing_would_change(tmp_path: Path, what: str) -> None:
         before[found.call.id] = recorded_outcome(found.call.record)
         after[found.call.id] = outcome
 
-    report = backtest(log, rules, told=[told])
+    report = backtest(log, rules, listeners=[told])
     assert report.calls == len(asks)
     assert (report.changes, list(report.sessions.changes()), report.uncertain) == ({}, [], 0)
     assert report.is_unchanged

@@ -117,6 +117,6 @@ def differences(folder: Path, rules: Path) -> list[tuple[str, str, object, objec
             if old != new and name not in ("set_by", "headers"):
                 found.append((one.call.id, name, old, new))
 
-    report = backtest(trace.open(folder), load_file(rules), told=[told])
+    report = backtest(trace.open(folder), load_file(rules), listeners=[told])
     assert report.is_unchanged, report.as_json()
     return found

@@ -24,8 +24,8 @@ def in_words(one: Mapping[str, Any]) -> str:
         case "system":
             return f"system prompt changed: {_change(one)}"
         case "message":
-            said = " ".join(filter(None, (one["role"], one["kind"].replace("_", " "), one["name"])))
-            return f"message {one['message']} ({said}) " + ("is gone" if one["removed"] else f"changed: {_change(one)}")
+            noun = " ".join(filter(None, (one["role"], one["kind"].replace("_", " "), one["name"])))
+            return f"message {one['message']} ({noun}) " + ("is gone" if one["removed"] else f"changed: {_change(one)}")
         case "idle":
             perhaps = "" if one["certain"] else "perhaps "
             return f"{perhaps}idle too long: {duration(one['seconds'])}, kept for {duration(one['kept_seconds'])}"
@@ -37,10 +37,10 @@ def in_words(one: Mapping[str, Any]) -> str:
 
 
 def _tools(one: Mapping[str, Any]) -> str:
-    told = [
+    phrases = [
         f"{how} {_few(one[how])}" for how in ("added", "removed", "changed") if one[how]
     ] or (["in another order"] if one["reordered"] else ["changed"])
-    return ", ".join(told)
+    return ", ".join(phrases)
 
 
 def _few(names: list[str]) -> str:

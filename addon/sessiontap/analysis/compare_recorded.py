@@ -58,8 +58,8 @@ def asked(call: RecordedCall) -> ComparedRequest:
     """A recorded call's own request, as its app sent it. Raises BodyError, NotComparedError."""
     request = asked_request(call)
     if request.body is None and (call.record.get("request") or {}).get("body"):
-        said = f"the request body of call {call.id} was not recorded"
-        raise NotComparedError(said, "a rule says `capture: metadata`")
+        message = f"the request body of call {call.id} was not recorded"
+        raise NotComparedError(message, "a rule says `capture: metadata`")
     headers: dict[str, str] = {}
     for name, value in request.headers:
         if name.lower() != _FOLLOWS:

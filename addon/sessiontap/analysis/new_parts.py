@@ -30,7 +30,7 @@ def new_places(turn: Turn, base: Turn | None) -> list[int]:
 
 def _key(part: Part) -> tuple[Any, ...]:
     """A part by what it says. The ids of tool calls are left out, since clients make their own for replies without."""
-    said = part.text or ""
+    text = part.text or ""
     if part.role == "assistant":
-        return part.kind, part.name, "".join(said.split())
-    return part.kind, part.role, part.name, part.id, part.bytes, said
+        return part.kind, part.name, "".join(text.split())
+    return part.kind, part.role, part.name, part.id, part.bytes, text

@@ -37,11 +37,11 @@ def spending(spans: Sequence[CallSpan], by: By) -> dict[str, Any]:
             else:
                 unpriced[name] += one.cost_unknown
     names = sorted(calls, key=lambda name: (-sum(costs[name]), name))
-    told = names if len(names) <= MOST_GROUPS else [*names[: MOST_GROUPS - 1], OTHERS]
-    merged = names[len(told) - 1 :] if told != names else []
-    groups = [_group(name, merged if name == OTHERS else [name], calls, costs, unpriced) for name in told]
-    place = {name: at for at, name in enumerate(told)} | dict.fromkeys(merged, len(told) - 1)
-    return {"by": by, "groups": groups, "columns": _columns(spans, shares, place, len(told))}
+    shown = names if len(names) <= MOST_GROUPS else [*names[: MOST_GROUPS - 1], OTHERS]
+    merged = names[len(shown) - 1 :] if shown != names else []
+    groups = [_group(name, merged if name == OTHERS else [name], calls, costs, unpriced) for name in shown]
+    place = {name: at for at, name in enumerate(shown)} | dict.fromkeys(merged, len(shown) - 1)
+    return {"by": by, "groups": groups, "columns": _columns(spans, shares, place, len(shown))}
 
 
 def _group(

@@ -276,10 +276,10 @@ def _paths(spans: Sequence[CallSpan], begin: int) -> tuple[list[dict[str, Any]],
         node.seconds = sum(end - start for start, end in united(node.times))
     # A path took at least as much as one below it, so that each line that is told has those above it.
     most = sorted(nodes.values(), key=lambda node: (-node.seconds, -(node.cost or 0), len(node.levels)))
-    told = {node.levels for node in most[:MOST_PATHS]}
+    shown = {node.levels for node in most[:MOST_PATHS]}
     children: dict[tuple[str, ...], list[_Path]] = {}
     for node in nodes.values():
-        if node.levels in told:
+        if node.levels in shown:
             children.setdefault(node.levels[:-1], []).append(node)
     found: list[dict[str, Any]] = []
 

@@ -210,8 +210,10 @@ def argument_lines(text: str | None) -> str | None:
         return text
     if not isinstance(given, dict):
         return text
-    told = ((name, one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)) for name, one in given.items())
-    return "\n".join(f"{name}: {value}" for name, value in told)
+    pairs = (
+        (name, one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)) for name, one in given.items()
+    )
+    return "\n".join(f"{name}: {value}" for name, value in pairs)
 
 
 def _shortened(text: str) -> str:

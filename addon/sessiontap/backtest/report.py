@@ -165,14 +165,14 @@ def compare(
     calls: Iterable[RecordedCall],
     redecision: Redecision,
     wanted: Collection[str] | None = None,
-    told: Iterable[ComparedCall] = (),
+    listeners: Iterable[ComparedCall] = (),
 ) -> BacktestReport:
     """Decide all `calls` again, which come by their start, and return what would be another of those `wanted`.
 
     `wanted`: ids; None: all.
     """
     report = BacktestReport(redecision.rules)
-    uncertainty, listeners = Uncertainty(redecision.rules.rules), tuple(told)
+    uncertainty, listeners = Uncertainty(redecision.rules.rules), tuple(listeners)
     for found in redecision.decide(calls):
         is_warm_up = WARM_UP in (found.call.recorded.get("flags") or ())  # it counts as no call
         if is_warm_up or (wanted is not None and found.call.id not in wanted):
@@ -184,7 +184,7 @@ def compare(
     return report
 
 
-def compare_log(log: Trace, rules: Rules, filters: Filters, told: Iterable[ComparedCall] = ()) -> BacktestReport:
+def compare_log(log: Trace, rules: Rules, filters: Filters, listeners: Iterable[ComparedCall] = ()) -> BacktestReport:
     """Return the same for the calls of a log that fit the filters. Those of a day before them are decided, too, since
     they may go on from these. The rules' `${proxy_env.NAME}` stand as they are written. Raises TraceError."""
     wanted: set[str] | None = None
@@ -195,7 +195,7 @@ def compare_log(log: Trace, rules: Rules, filters: Filters, told: Iterable[Compa
         first = next((call.record["time"] for call in log.calls_at(places[:1])), None)
         since = first - REMEMBERED if first is not None else None
     calls = log.calls(newest_first=False, warm_ups=True, since=since)
-    return compare(calls, Redecision(rules, AsWritten()), wanted, told)
+    return compare(calls, Redecision(rules, AsWritten()), wanted, listeners)
 
 
 def _unfilled(found: Redecided, rules: Rules) -> Iterator[str]:

@@ -30,8 +30,8 @@ def target(log: Trace, asked: str) -> AnnotationTarget:
         try:
             return AnnotationTarget("call", log.call(asked).id)
         except NotInTrace:
-            said = f"{asked!r} names neither a session nor a call in {log.shown_folder}, or more than one"
-            raise Failure(said, "list them with `sessiontap ls` and `sessiontap calls`") from error
+            message = f"{asked!r} names neither a session nor a call in {log.shown_folder}, or more than one"
+            raise Failure(message, "list them with `sessiontap ls` and `sessiontap calls`") from error
 
 
 def user() -> str | None:

@@ -102,17 +102,17 @@ def _recorded(call: RecordedCall) -> str | None:
     return f"in {was.get('name')} ({was['id']}) at {was.get('path')}{step}"
 
 
-def _gateway(told: Mapping[str, Any] | None) -> str | None:
+def _gateway(route: Mapping[str, Any] | None) -> str | None:
     """The gateway that a call went through, and what it said: `mine (litellm), id c-1, retries 2`."""
-    if told is None:
+    if route is None:
         return None
-    said = {key: value for key, value in told.items() if key not in ("kind", "name", "failure_code")}
-    if "failure" in said and told.get("failure_code"):
-        said["failure"] = f"{said['failure']} ({told['failure_code']})"
-    if said.get("cost") is not None:
-        said["cost"] = exact_dollars(said["cost"])
-    facts = [f"{key} {value}" for key, value in said.items() if value is not None]
-    return ", ".join((f"{told.get('name') or told['kind']} ({told['kind']})", *facts))
+    shown = {key: value for key, value in route.items() if key not in ("kind", "name", "failure_code")}
+    if "failure" in shown and route.get("failure_code"):
+        shown["failure"] = f"{shown['failure']} ({route['failure_code']})"
+    if shown.get("cost") is not None:
+        shown["cost"] = exact_dollars(shown["cost"])
+    facts = [f"{key} {value}" for key, value in shown.items() if value is not None]
+    return ", ".join((f"{route.get('name') or route['kind']} ({route['kind']})", *facts))
 
 
 def _cost(cost: Cost) -> str:

@@ -103,8 +103,8 @@ def _proxy(running: list[RunningProxy], usable: RunningProxy | None) -> Iterator
         yield Finding("proxy", "none runs; exec starts one for its program, `sessiontap run` one for all")
         return
     if local_proxies.ask(usable, own_address.recorded_url(os.getpid())) is None:
-        said = "it does not answer a request: it is of another version, or asks for a password"
-        yield Finding("proxy", f"{usable.url} (pid {usable.pid}): {said}", True)
+        what = "it does not answer a request: it is of another version, or asks for a password"
+        yield Finding("proxy", f"{usable.url} (pid {usable.pid}): {what}", True)
     else:
         yield Finding("proxy", f"{usable.url} (pid {usable.pid}) answers, and records to {usable.trace}")
         health = local_proxies.ask(usable, own_address.health_url()) or {}
@@ -131,9 +131,9 @@ def _notified(health: Mapping[str, Any]) -> Iterator[Finding]:
 def _gateways(health: Mapping[str, Any]) -> Iterator[Finding]:
     """The gateways that the proxy leaves alone because they fail."""
     for one in health.get("gateways", ()):
-        said = f"{one['name']} at {one['origin']} fails, for {duration(one['seconds'])} now; its calls go to their own"
+        what = f"{one['name']} at {one['origin']} fails, for {duration(one['seconds'])} now; its calls go to their own"
         skipped = plural(one["skipped"], "call")
-        yield Finding("gateway", f"{said} hosts, {skipped} so far. It is tried again now and then", True)
+        yield Finding("gateway", f"{what} hosts, {skipped} so far. It is tried again now and then", True)
 
 
 def _session_store(health: Mapping[str, Any]) -> Iterator[Finding]:
@@ -145,19 +145,19 @@ def _session_store(health: Mapping[str, Any]) -> Iterator[Finding]:
     if store["away"] is None:
         yield Finding("sessions", f"shared by {store['address']}; {local} since the proxy started")
     else:
-        said = f"{store['address']} is away, for {duration(store['seconds'])} now: {store['away']}. {local} so far"
-        yield Finding("sessions", said, True)
+        what = f"{store['address']} is away, for {duration(store['seconds'])} now: {store['away']}. {local} so far"
+        yield Finding("sessions", what, True)
 
 
 def _terminal(usable: RunningProxy | None) -> Iterator[Finding]:
     if dead := local_proxies.dead_proxy(os.environ):
-        said = f"its variables name the proxy at {dead}, which has ended, so calls fail: env --undo, or env again"
-        yield Finding("terminal", said, True)
+        what = f"its variables name the proxy at {dead}, which has ended, so calls fail: env --undo, or env again"
+        yield Finding("terminal", what, True)
     elif OURS in os.environ:
         named = os.environ.get("HTTPS_PROXY")
         ours = named == os.environ[OURS]
-        said = f"programs go through {named}" if ours else f"HTTPS_PROXY was changed to {named} since env set it"
-        yield Finding("terminal", said, not ours)
+        what = f"programs go through {named}" if ours else f"HTTPS_PROXY was changed to {named} since env set it"
+        yield Finding("terminal", what, not ours)
     elif usable is not None:
         before = original(os.environ)
         other = next((name for name in PROXY if before.get(name)), None)
@@ -252,11 +252,11 @@ def _pushes(folder: Path) -> Iterator[Finding]:
             continue
         target = f"{cursor.target} at {cursor.endpoint}"
         if cursor.last_error is not None:
-            said = f"{target}: {cursor.last_error['text']}"
-            yield Finding("push", f"{said}. `sessiontap push status` says how many calls wait", True)
+            what = f"{target}: {cursor.last_error['text']}"
+            yield Finding("push", f"{what}. `sessiontap push status` says how many calls wait", True)
         if cursor.set_aside_count:
-            said = f"{target} did not take {plural(cursor.set_aside_count, 'item')}"
-            yield Finding("push", f"{said}, set aside. `sessiontap push status` says which, and why")
+            what = f"{target} did not take {plural(cursor.set_aside_count, 'item')}"
+            yield Finding("push", f"{what}, set aside. `sessiontap push status` says which, and why")
 
 
 def _unmatched(folder: Path, given: Path | None, usable: RunningProxy | None) -> Iterator[Finding]:
@@ -264,5 +264,5 @@ def _unmatched(folder: Path, given: Path | None, usable: RunningProxy | None) ->
     found = _matched(folder, given, usable)
     idle = [one["rule"] for one in found["rules"] if not one["calls"]]
     if found["calls"] and idle:
-        said = f"set nothing in the newest {plural(found['calls'], 'call')}: {', '.join(idle)}"
-        yield Finding("rules", f"{said}. `sessiontap rules explain CALL` says why")
+        what = f"set nothing in the newest {plural(found['calls'], 'call')}: {', '.join(idle)}"
+        yield Finding("rules", f"{what}. `sessiontap rules explain CALL` says why")

@@ -112,8 +112,8 @@ def find_shell(name: str) -> str:
     """The shell of this name; without one, the user's own by SHELL. Raises Misuse."""
     shell = name or Path(os.environ.get("SHELL", "")).name
     if shell not in FILES:
-        said = f"there is no completion for {shell!r}" if shell else "SHELL does not say which shell is yours"
-        raise Misuse(said, f"name one of {', '.join(FILES)}")
+        message = f"there is no completion for {shell!r}" if shell else "SHELL does not say which shell is yours"
+        raise Misuse(message, f"name one of {', '.join(FILES)}")
     return shell
 
 

@@ -84,11 +84,11 @@ def protected(notes: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def differing_clocks(gaps: Iterable[ClockGap]) -> list[str]:
     """The machines whose clocks differ, in one sentence."""
-    told = [
+    apart = [
         f"that of {one.behind or 'this machine'} is at least {duration(one.least / 1e9)} behind that of {one.ahead}"
         for one in gaps
     ]
-    return [f"clocks differ: {', '.join(told)}; the order of their calls is as these clocks say"] if told else []
+    return [f"clocks differ: {', '.join(apart)}; the order of their calls is as these clocks say"] if apart else []
 
 
 def _hosts(notes: Iterable[Mapping[str, Any]]) -> str:

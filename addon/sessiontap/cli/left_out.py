@@ -63,12 +63,12 @@ def tell_unread(log: Trace, wanted: Filters, sums: str = "") -> None:
 
 def unread(unsearched: Unsearched) -> str:
     """Return `not searched yet: 150,000 calls up to 2026-09-23 17:36:17 and more of the log`."""
-    told = []
+    phrases = []
     if unsearched.calls and unsearched.newest is not None:
-        told.append(f"{plural(unsearched.calls, 'call')} up to {day_and_clock(unsearched.newest)}")
+        phrases.append(f"{plural(unsearched.calls, 'call')} up to {day_and_clock(unsearched.newest)}")
     if unsearched.behind:
-        told.append("more of the log")
-    return f"not searched yet: {' and '.join(told)}"
+        phrases.append("more of the log")
+    return f"not searched yet: {' and '.join(phrases)}"
 
 
 def tell_nothing_fits(log: Trace, wanted: Filters, what: str = "call") -> None:

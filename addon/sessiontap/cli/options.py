@@ -139,8 +139,8 @@ def _read_trace(ctx: click.Context, option: click.Parameter, given: tuple[Path, 
     try:
         return read_together(named)
     except OSError as error:
-        said = f"the index of these traces cannot be kept: {error.filename}: {error.strerror}"
-        raise Failure(said, "make that folder writable, or name one trace") from None
+        message = f"the index of these traces cannot be kept: {error.filename}: {error.strerror}"
+        raise Failure(message, "make that folder writable, or name one trace") from None
 
 
 def _written_trace(ctx: click.Context, option: click.Parameter, given: tuple[Path, ...]) -> Path | None:

@@ -68,10 +68,10 @@ def _scores_behind(log: Trace, cursor: Cursor) -> int:
     return sum(1 for _ in ScoreBacklog(log.folder, cursor.scores_position)) + len(cursor.scores_waiting)
 
 
-def _timed(told: dict[str, Any] | None, *keys: str) -> Row | None:
+def _timed(lines: dict[str, Any] | None, *keys: str) -> Row | None:
     from sessiontap.trace.values import iso
 
-    return None if told is None else {"time": iso(_nanoseconds(told["time"])), **{key: told[key] for key in keys}}
+    return None if lines is None else {"time": iso(_nanoseconds(lines["time"])), **{key: lines[key] for key in keys}}
 
 
 def _nanoseconds(seconds: float | None) -> int | None:
@@ -80,8 +80,8 @@ def _nanoseconds(seconds: float | None) -> int | None:
 
 def text(found: Iterable[Row]) -> str:
     """Return the rows as text for people."""
-    told = [_text(row) for row in found]
-    return "\n".join(told) if told else "Nothing was pushed from this log yet.\n"
+    lines = [_text(row) for row in found]
+    return "\n".join(lines) if lines else "Nothing was pushed from this log yet.\n"
 
 
 def _text(row: Row) -> str:

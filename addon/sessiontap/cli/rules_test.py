@@ -69,8 +69,8 @@ def test(
     if expectations is not None:
         expectations.finish()
     if json:
-        told = {"expectations": expectations.as_json()} if expectations is not None else {}
-        write_json({**report.as_json(), **told})
+        answer = {"expectations": expectations.as_json()} if expectations is not None else {}
+        write_json({**report.as_json(), **answer})
     else:
         _show(log, report)
         if expectations is not None:

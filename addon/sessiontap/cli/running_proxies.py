@@ -26,8 +26,8 @@ _LEAST = 0.001
 
 def calls(folder: Path) -> list[dict[str, Any]]:
     """Return the calls in flight of the trace `folder`, in maps of `shape.CallInFlightShape`, oldest first."""
-    told = [call for answer in _answers(list(writers(folder))) for call in answer]
-    found = [call for one in told if (call := read_in_flight(one)) is not None]
+    answered = [call for answer in _answers(list(writers(folder))) for call in answer]
+    found = [call for one in answered if (call := read_in_flight(one)) is not None]
     return sorted(found, key=lambda call: (call["time"], call["id"]))
 
 
@@ -50,8 +50,8 @@ def _answers(proxies: list[RunningProxy]) -> Iterator[list[Any]]:
     end = time.monotonic() + WITHIN
     asked = [one for proxy in proxies if (one := _ask(proxy, end)) is not None]
     for one in asked:
-        told = one.answer(_left(end))
-        found = told.get("calls") if isinstance(told, dict) else None
+        answered = one.answer(_left(end))
+        found = answered.get("calls") if isinstance(answered, dict) else None
         yield found if isinstance(found, list) else []
 
 

@@ -114,7 +114,7 @@ def show(shown: Mapping[str, Any], short: Mapping[str, str]) -> None:
         table.show(COLUMNS, lines)
         return
     scores = ["" if one.call is None else scores_text.of_call(one.call) for one in branches(shown)]
-    scored = [Row([*one.cells, told], one.style) for one, told in zip(lines, scores, strict=True)]
+    scored = [Row([*one.cells, amounts], one.style) for one, amounts in zip(lines, scores, strict=True)]
     table.show((*COLUMNS, SCORES), scored)
 
 
@@ -204,8 +204,8 @@ def _cost(session: Mapping[str, Any]) -> str:
     if session["cost_usd"] is None:
         return "unknown" if unknown else ""
     left_out = f", without {plural(unknown, 'call')} of unknown cost" if unknown else ""
-    told = dollars_by_part(session["cost_parts"])
-    return cost(session["cost_usd"], unknown) + left_out + (f" ({told})" if told else "")
+    amounts = dollars_by_part(session["cost_parts"])
+    return cost(session["cost_usd"], unknown) + left_out + (f" ({amounts})" if amounts else "")
 
 
 def _unknown(reasons: Mapping[str, int]) -> list[str]:

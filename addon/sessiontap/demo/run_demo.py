@@ -132,13 +132,13 @@ def _run_all(environment: Mapping[str, str]) -> None:
             started.append((name, process))
         for name, process in started:
             try:
-                said, errors = process.communicate(timeout=LIMIT)
+                output, errors = process.communicate(timeout=LIMIT)
             except subprocess.TimeoutExpired:
                 raise Failure(f"{name} did not end within {LIMIT:g} s") from None
             if process.returncode:
                 last = errors.strip().splitlines()[-1:] or ["it did not say why"]
                 raise Failure(f"{name} failed: {last[0]}")
-            _say(*(f"  {name}: {line}" for line in said.splitlines()))
+            _say(*(f"  {name}: {line}" for line in output.splitlines()))
     finally:
         for _, process in started:
             if process.poll() is None:

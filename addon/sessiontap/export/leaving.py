@@ -111,11 +111,11 @@ def _changed_line(text: str, change: Replace) -> str:
         value = json.loads(text[begins:end])
     except (ValueError, RecursionError):
         return change(text)
-    told = _changed(value, change)
-    if told == value:
+    changed = _changed(value, change)
+    if changed == value:
         return text
     space = " " if text[begins : begins + 1] == " " else ""
-    return f"{text[:begins]}{space}{json.dumps(told, ensure_ascii=False)}{text[end:]}"
+    return f"{text[:begins]}{space}{json.dumps(changed, ensure_ascii=False)}{text[end:]}"
 
 
 @dataclass(slots=True)

@@ -56,12 +56,12 @@ def counts_as_failure(failure: FailureKind | None) -> bool:
 
 def why_direct(use: GatewayUse, failure: FailureKind) -> str:
     """Return the reason that a call's record gives for its own host. It does not differ from call to call."""
-    said = {
+    reasons = {
         "gateway_unreachable": "could not be reached",
         "gateway_refused": "failed by itself, before any provider",
         "gateway_unanswered": "got the call and did not answer",
     }
-    return f"{failure}: the gateway {use.gateway} {said[failure]}"
+    return f"{failure}: the gateway {use.gateway} {reasons[failure]}"
 
 
 def why_skipped(use: GatewayUse) -> str:

@@ -112,7 +112,7 @@ def whole(body: Any) -> Reply:
         response_model=text(body, "model"),
         response_id=text(body, "id"),
         text="".join(text(block, "text") or "" for block in blocks if block.get("type") == "text") or None,
-        reasoning="\n".join(said for block in blocks if (said := text(block, "thinking"))) or None,
+        reasoning="\n".join(thought for block in blocks if (thought := text(block, "thinking"))) or None,
         tool_calls=tuple(
             ToolCall(name, text(block, "id"), arguments_of(block.get("input")))
             for block in blocks
@@ -134,7 +134,7 @@ def streamed(call: Call, events: Iterable[StreamEvent], complete: bool, problems
     message: Any = None
     usage: dict[str, Any] = {}
     stopped = False
-    said: list[str] = []
+    texts: list[str] = []
     thought: list[str] = []
     calls: list[Growing] = []
     open_calls: dict[int, Growing] = {}
@@ -158,12 +158,12 @@ def streamed(call: Call, events: Iterable[StreamEvent], complete: bool, problems
             elif block_type in _PROVIDER_RUNS and name:
                 builtin.append(name)
             elif block_type == "text":
-                said.append(text(block, "text") or "")
+                texts.append(text(block, "text") or "")
             first_token = end if name and first_token is None else first_token
         elif kind == "content_block_delta":
             delta = event.get("delta")
             if dig(delta, "type") == "text_delta":
-                said.append(text(delta, "text") or "")
+                texts.append(text(delta, "text") or "")
             elif dig(delta, "type") == "thinking_delta":
                 thought.append(text(delta, "thinking") or "")
             elif dig(delta, "type") == "input_json_delta" and at in open_calls:
@@ -184,7 +184,7 @@ def streamed(call: Call, events: Iterable[StreamEvent], complete: bool, problems
     return Reply(
         response_model=text(message, "model"),
         response_id=text(message, "id"),
-        text="".join(said) or None,
+        text="".join(texts) or None,
         reasoning="".join(thought) or None,
         tool_calls=tuple(call.done() for call in calls),
         builtin_tool_calls=tuple(builtin),

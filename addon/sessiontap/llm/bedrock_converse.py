@@ -63,8 +63,8 @@ def _tool_result(part: dict[str, Any], content: ContentReader) -> list[MessagePi
 
 def _said_inside(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
     """A text that is guarded, or has citations."""
-    said = _text_of([part])
-    return content.whole(part, TextPiece(said)) if said is not None else None
+    words = _text_of([part])
+    return content.whole(part, TextPiece(words)) if words is not None else None
 
 
 _FAILED = {"error": True, "success": False}
@@ -177,7 +177,7 @@ def _builtin(use: Any) -> bool:
 
 def streamed(events: Iterable[eventstream.EventStreamMessage], problems: list[str]) -> Reply:
     """A stream's events; Nova's own, too, once they are taken out of their chunks."""
-    said: list[str] = []
+    texts: list[str] = []
     thought: list[str] = []
     calls: list[Growing] = []
     growing: dict[int, Growing] = {}
@@ -200,7 +200,7 @@ def streamed(events: Iterable[eventstream.EventStreamMessage], problems: list[st
             first_token = event.end if name and first_token is None else first_token
         elif event.kind == "contentBlockDelta":
             delta = dig(event.value, "delta")
-            said.append(text(delta, "text") or "")
+            texts.append(text(delta, "text") or "")
             thought.append(text(delta, "reasoningContent", "text") or "")
             if at in growing:
                 growing[at].parts.append(arguments_of(dig(delta, "toolUse", "input")) or "")
@@ -211,7 +211,7 @@ def streamed(events: Iterable[eventstream.EventStreamMessage], problems: list[st
             metadata = event.value
     return Reply(
         response_model=_routed(metadata),
-        text="".join(said) or None,
+        text="".join(texts) or None,
         reasoning="".join(thought) or None,
         tool_calls=tuple(call.done() for call in calls),
         builtin_tool_calls=tuple(builtin),

@@ -94,8 +94,8 @@ class Difference:
     @property
     def is_empty(self) -> bool:
         """Both say the same."""
-        told = any(message.change != "same" for message in self.messages)
-        return not (told or self.system or self.tools or self.parameters)
+        changed = any(message.change != "same" for message in self.messages)
+        return not (changed or self.system or self.tools or self.parameters)
 
 
 def compare(

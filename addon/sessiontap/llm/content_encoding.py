@@ -166,8 +166,8 @@ def _as_it_came(raw: list[bytes | memoryview], names: list[str], problem: str | 
     for chunk in raw:
         length = min(length + len(chunk), limit)
         offsets.append(length)
-    said = f"the body is not {', '.join(names)} as its header says ({problem})"
-    return Decoded(b"".join(raw)[:limit], said, offsets=tuple(offsets))
+    message = f"the body is not {', '.join(names)} as its header says ({problem})"
+    return Decoded(b"".join(raw)[:limit], message, offsets=tuple(offsets))
 
 
 def _decoders(names: list[str]) -> list[_Decoder]:

@@ -98,7 +98,7 @@ def prompts_of(body: dict[str, Any]) -> Iterator[str]:
     """Yield the system prompts that stand outside the messages, without what changes with every request."""
     for piece in prompt_pieces(body, CONTENT):
         if isinstance(piece, TextPiece):
-            yield piece.said
+            yield piece.text
 
 
 def prompt_pieces(body: dict[str, Any], reader: ContentReader) -> Iterator[MessagePiece]:
@@ -109,7 +109,7 @@ def prompt_pieces(body: dict[str, Any], reader: ContentReader) -> Iterator[Messa
         if isinstance(content, dict) and isinstance(content.get("parts"), list):
             content = content["parts"]
         for piece in reader.pieces(content):
-            if not (isinstance(piece, TextPiece) and piece.said.startswith(PROMPT_NOISE)):
+            if not (isinstance(piece, TextPiece) and piece.text.startswith(PROMPT_NOISE)):
                 yield piece
 
 

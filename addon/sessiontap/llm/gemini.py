@@ -79,7 +79,7 @@ def _system(instruction: Any) -> str | None:
 
 def _text_of(parts: list[dict[str, Any]], joint: str = "") -> str | None:
     """The text of parts without thoughts."""
-    return joint.join(said for part in parts if not part.get("thought") and (said := text(part, "text"))) or None
+    return joint.join(words for part in parts if not part.get("thought") and (words := text(part, "text"))) or None
 
 
 def _role(content: Any) -> Literal["user", "assistant"] | None:
@@ -183,7 +183,7 @@ def _elements(response: Response, problems: list[str]) -> Iterator[tuple[Any, in
 def put_together(chunks: Iterable[tuple[Any, int | None]], complete: bool, problems: list[str]) -> Reply:
     """A reply from its chunks, each with the offset behind it; gRPC's, too, once they are JSON."""
     model = response_id = finish = blocked = tier = None
-    said: list[str] = []
+    texts: list[str] = []
     thought: list[str] = []
     calls: list[ToolCall] = []
     error: CallError | None = None
@@ -205,7 +205,7 @@ def put_together(chunks: Iterable[tuple[Any, int | None]], complete: bool, probl
             candidate = one if index == 0 and candidate is None else candidate
         parts = list(dicts(candidate, "content", "parts"))
         first_token = end if parts and first_token is None else first_token
-        said.append(_text_of(parts) or "")
+        texts.append(_text_of(parts) or "")
         thought += (text(part, "text") or "" for part in parts if part.get("thought") is True)
         calls += _tool_calls(parts)
         finish = text(candidate, "finishReason") or finish
@@ -220,7 +220,7 @@ def put_together(chunks: Iterable[tuple[Any, int | None]], complete: bool, probl
     return Reply(
         response_model=model,
         response_id=response_id,
-        text="".join(said) or None,
+        text="".join(texts) or None,
         reasoning="".join(thought) or None,
         tool_calls=tuple(calls),
         finish_reason=finish or blocked,

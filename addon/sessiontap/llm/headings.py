@@ -54,7 +54,7 @@ def first_words(call: Call) -> str | None:
         body = inner if isinstance(inner := body.get(key), dict) else body
     for role, pieces in messages_of(body):
         if role in ("user", AGENT):
-            said = (user_words(piece.said) for piece in pieces if isinstance(piece, TextPiece))
+            said = (user_words(piece.text) for piece in pieces if isinstance(piece, TextPiece))
             if line := as_line(" ".join(filter(None, said)), TITLE_LENGTH):
                 return line
     return None
@@ -79,9 +79,9 @@ def own_title(reply: str | None) -> str | None:
     return as_line(said, TITLE_LENGTH) if len(said) <= _LONGEST_TITLE else None
 
 
-def as_line(said: str, most: int) -> str | None:
+def as_line(words: str, most: int) -> str | None:
     """A text as one line of `most` characters; None if it says nothing."""
-    line = " ".join(said[: most * 20].split())
+    line = " ".join(words[: most * 20].split())
     if len(line) > most:
         line = line[: most - 1].rstrip() + "…"
     return line or None

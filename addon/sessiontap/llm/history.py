@@ -63,14 +63,14 @@ class HistoryEntry(NamedTuple):
     """Ids of the tool calls in it."""
     answered: tuple[str, ...] = ()
     """Ids of the tool calls whose results are in it."""
-    said: str = ""
+    text: str = ""
     """Of an assistant's run: its text, and the tools it calls."""
     called: tuple[str, ...] = ()
 
     @property
     def outline(self) -> bytes:
         """See `message_pieces.rough_digest`."""
-        return rough_digest(self.said, self.called)
+        return rough_digest(self.text, self.called)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +121,9 @@ class History:
             declared=self.declared,
         )
 
-    def quotes(self, said: str) -> bool:
+    def quotes(self, words: str) -> bool:
         """Return whether the user's first or newest text holds `said`."""
-        return any(said in text for text in (self.opening, self.latest) if text is not None)
+        return any(words in text for text in (self.opening, self.latest) if text is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def history(call: Call) -> History:
     for role, pieces in messages_of(body):
         if role in _SYSTEM:
             if not entries and not run:
-                system += (piece.said for piece in pieces if isinstance(piece, TextPiece))
+                system += (piece.text for piece in pieces if isinstance(piece, TextPiece))
             continue
         if role == "assistant":
             run += pieces
@@ -191,7 +191,7 @@ def history(call: Call) -> History:
         answered = tuple(piece.id for piece in pieces if isinstance(piece, ResultPiece) and piece.id)
         own_role = ROLES.get(role, "user")
         entries.append(HistoryEntry(own_role, message_digest(own_role, pieces), (), answered))
-        if role in ("user", AGENT) and (texts := [piece.said for piece in pieces if isinstance(piece, TextPiece)]):
+        if role in ("user", AGENT) and (texts := [piece.text for piece in pieces if isinstance(piece, TextPiece)]):
             said = "\n".join(texts)
             latest = said if role == "user" else latest
             if opening is None:
@@ -233,7 +233,7 @@ def fingerprint_of(
     found, key = reply_digest(reply), None
     last = asked.entries[-1] if asked.entries else None
     prefilled = last is not None and last.role == "assistant" and not last.called
-    said = last.said + (reply.text or "") if last is not None and prefilled else reply.text or ""
+    said = last.text + (reply.text or "") if last is not None and prefilled else reply.text or ""
     whole_run = run_digest(said, calls) if found is not None and prefilled else found
     if whole_run is not None:
         key = digest(asked.chain[-2] if prefilled else asked.end, whole_run)
@@ -270,14 +270,14 @@ def reply_digest(reply: Reply) -> bytes | None:
     return run_digest(reply.text or "", ((tool.name, tool.arguments) for tool in reply.tool_calls))
 
 
-def text_digest(said: str) -> bytes:
+def text_digest(text: str) -> bytes:
     """Return the digest of a text by itself, as a tool is handed it and as a request opens with it."""
-    return digest(plain(said).encode("utf-8", "surrogatepass"))
+    return digest(plain(text).encode("utf-8", "surrogatepass"))
 
 
-def lines_of(said: str | None) -> Iterator[bytes]:
+def lines_of(text: str | None) -> Iterator[bytes]:
     """Digests of the lines that are long enough to be told from others."""
-    lines = (line.strip() for line in (said or "").splitlines()[:_LONGEST_LINE_TABLE])
+    lines = (line.strip() for line in (text or "").splitlines()[:_LONGEST_LINE_TABLE])
     return (digest(line.encode("utf-8", "surrogatepass"))[:8] for line in lines if len(line) >= _SHORTEST_LINE)
 
 
@@ -299,7 +299,7 @@ def _run(pieces: Iterable[MessagePiece]) -> Iterator[HistoryEntry]:
     """The entry of an assistant's run; nothing if it says nothing that counts."""
     pieces = list(pieces)
     calls = [piece for piece in pieces if isinstance(piece, CallPiece)]
-    said = "".join(piece.said for piece in pieces if isinstance(piece, TextPiece))
+    said = "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))
     found = run_digest(said, [call[:2] for call in calls])
     if found is None and (media := [piece.digest for piece in pieces if isinstance(piece, MediaPiece)]):
         found = digest(*media)  # beside a text they count for nothing: what a reply has of them is not read

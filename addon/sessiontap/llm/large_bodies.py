@@ -159,7 +159,7 @@ def is_too_long(call: Call) -> bool:
     body = call.json
     if not isinstance(body, dict):
         return False
-    return any(isinstance(said := body[key], list) and len(said) > MOST_MESSAGES for key in _LISTS & body.keys())
+    return any(isinstance(items := body[key], list) and len(items) > MOST_MESSAGES for key in _LISTS & body.keys())
 
 
 def read_bounded(call: Call, request: Request, response: Response, fits: Fits | None = None) -> Reply:

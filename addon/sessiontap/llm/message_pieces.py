@@ -38,7 +38,7 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class TextPiece(NamedTuple):
-    said: str
+    text: str
 
 
 class CallPiece(NamedTuple):
@@ -71,7 +71,7 @@ class MediaPiece(NamedTuple):
 
 
 class ReasoningPiece(NamedTuple):
-    said: str | None
+    text: str | None
     """None if it is encrypted."""
     size: int = 0
     """Bytes of what is encrypted."""
@@ -91,56 +91,56 @@ def digest(*parts: bytes) -> bytes:
     return blake2b(b"".join(parts), digest_size=SIZE).digest()
 
 
-def plain(said: str) -> str:
+def plain(text: str) -> str:
     """A text without what its client put in for one request, and without the blanks around it."""
-    if "<" in said:
+    if "<" in text:
         for name in PASSING:
-            said = without_element(said, name)
-    return said.strip()
+            text = without_element(text, name)
+    return text.strip()
 
 
-def without_element(said: str, name: str) -> str:
+def without_element(text: str, name: str) -> str:
     """Elements cut out; one that does not end stays. Linear, whatever the text."""
     start, end = f"<{name}>", f"</{name}>"
-    at = said.find(start)
+    at = text.find(start)
     if at < 0:
-        return said
+        return text
     kept, behind = [], 0
     while at >= 0:
-        close = said.find(end, at)
+        close = text.find(end, at)
         if close < 0:
             break
-        kept.append(said[behind:at])
+        kept.append(text[behind:at])
         behind = close + len(end)
-        at = said.find(start, behind)
-    return "".join((*kept, said[behind:]))
+        at = text.find(start, behind)
+    return "".join((*kept, text[behind:]))
 
 
-def spoken(said: str) -> str:
+def spoken(text: str) -> str:
     """An assistant's text without blanks, and without the reasoning that it may open with."""
-    said = said.strip()
-    for name in THOUGHT if said.startswith("<") else ():
-        if said.startswith(f"<{name}>"):
-            _, end, rest = said.partition(f"</{name}>")
-            said = rest if end else said
+    text = text.strip()
+    for name in THOUGHT if text.startswith("<") else ():
+        if text.startswith(f"<{name}>"):
+            _, end, rest = text.partition(f"</{name}>")
+            text = rest if end else text
             break
-    return "".join(said.split())
+    return "".join(text.split())
 
 
-def run_digest(said: str, calls: Iterable[tuple[str, Any]]) -> bytes | None:
+def run_digest(text: str, calls: Iterable[tuple[str, Any]]) -> bytes | None:
     """Return the digest of an assistant's run, in a request or a reply; None if it says nothing."""
-    said = spoken(said)
+    text = spoken(text)
     written = [name.encode("utf-8", "surrogatepass") + b"\0" + _arguments(given) for name, given in calls]
-    if not said and not written:
+    if not text and not written:
         return None
-    return digest(b"assistant\0", said.encode("utf-8", "surrogatepass"), *(b"\0call\0" + call for call in written))
+    return digest(b"assistant\0", text.encode("utf-8", "surrogatepass"), *(b"\0call\0" + call for call in written))
 
 
-def rough_digest(said: str, names: Iterable[str]) -> bytes:
+def rough_digest(text: str, names: Iterable[str]) -> bytes:
     """The part of a run that stays when a framework writes it anew (`{"a": 1}` as `{'a': 1}`, other fences and signs):
     the tools that it calls, else the letters that it begins with. It tells answers to one question apart."""
     names = tuple(names)
-    letters = "" if names else "".join(filter(str.isalnum, spoken(said)[:_GIST_OF]))[:_GIST].lower()
+    letters = "" if names else "".join(filter(str.isalnum, spoken(text)[:_GIST_OF]))[:_GIST].lower()
     return digest("\0".join((letters, *names)).encode("utf-8", "surrogatepass"))[:8]
 
 
@@ -149,8 +149,8 @@ def message_digest(role: str, pieces: Iterable[MessagePiece]) -> bytes:
     hashed = blake2b(role.encode(), digest_size=SIZE)
     for piece in pieces:
         match piece:
-            case TextPiece(said):
-                hashed.update(b"\0text\0" + said.encode("utf-8", "surrogatepass"))
+            case TextPiece(text):
+                hashed.update(b"\0text\0" + text.encode("utf-8", "surrogatepass"))
             case CallPiece(name, given):
                 hashed.update(b"\0call\0" + name.encode("utf-8", "surrogatepass") + b"\0" + _arguments(given))
             case ResultPiece(_, found):

@@ -110,7 +110,7 @@ class ContentReader:
             pieces = self._inner.pieces(content)
             if len(pieces) != 1 or not isinstance(pieces[0], TextPiece):
                 return ResultPiece(call_id, message_digest("result", pieces))
-            content = pieces[0].said
+            content = pieces[0].text
         elif isinstance(content, str):
             content = plain(content)
         if isinstance(content, str):

@@ -55,7 +55,7 @@ def _part_text(part: Any) -> str | None:
 def thought_in(content: Any) -> str | None:
     """Return the reasoning among the parts of a message's content (Mistral): a list of texts in each."""
     parts = (part for part in items({"content": content}, "content") if dig(part, "type") == "thinking")
-    return "".join(said for part in parts if (said := content_text(dig(part, "thinking")))) or None
+    return "".join(thought for part in parts if (thought := content_text(dig(part, "thinking")))) or None
 
 
 def _tool_name(tool: dict[str, Any]) -> str | None:
@@ -78,8 +78,8 @@ def _prompt(messages: list[Any]) -> str | None:
     for message in messages:
         if dig(message, "role") not in _SYSTEM:
             break
-        if said := content_text(dig(message, "content"), "\n"):
-            parts.append(said)
+        if words := content_text(dig(message, "content"), "\n"):
+            parts.append(words)
     return "\n".join(parts) or None
 
 
@@ -128,8 +128,9 @@ def _error(body: Any, choice: Any) -> CallError | None:
 def _tool_calls(message: Any) -> Iterator[ToolCall]:
     for call in dicts(message, "tool_calls"):
         if name := _tool_name(call):
-            said = dig(call, "function", "arguments")
-            yield ToolCall(name, text(call, "id"), arguments_of(dig(call, "custom", "input") if said is None else said))
+            given = dig(call, "function", "arguments")
+            given = dig(call, "custom", "input") if given is None else given
+            yield ToolCall(name, text(call, "id"), arguments_of(given))
     if name := text(message, "function_call", "name"):
         yield ToolCall(name, None, arguments_of(dig(message, "function_call", "arguments")))
 
@@ -154,15 +155,15 @@ class _GrowingCalls:
             if isinstance(index, int):
                 self._at[index] = growing
         if growing is not None:
-            said = dig(delta, "function", "arguments")
-            growing.parts.append(arguments_of(dig(delta, "custom", "input") if said is None else said) or "")
+            given = dig(delta, "function", "arguments")
+            growing.parts.append(arguments_of(dig(delta, "custom", "input") if given is None else given) or "")
 
 
 def streamed(chunks: Iterable[StreamEvent], complete: bool, problems: list[str]) -> Reply:
     """A stream's chunks; Bedrock's, too, once they are taken out of their frames."""
     model = response_id = finish = tier = None
     error: CallError | None = None
-    said: list[str] = []
+    texts: list[str] = []
     thought: list[str] = []
     calls, legacy = _GrowingCalls(), _GrowingCalls()
     usage: Any = None
@@ -181,7 +182,7 @@ def streamed(chunks: Iterable[StreamEvent], complete: bool, problems: list[str])
                 first_token = end
             if number == 0:
                 finish = text(choice, "finish_reason") or finish
-                said.append(content_text(dig(delta, "content")) or "")
+                texts.append(content_text(dig(delta, "content")) or "")
                 thought.append(reasoning_said(delta) or "")
                 for call in dicts(delta, "tool_calls"):
                     calls.add(call)
@@ -197,7 +198,7 @@ def streamed(chunks: Iterable[StreamEvent], complete: bool, problems: list[str])
     return Reply(
         response_model=model,
         response_id=response_id,
-        text="".join(said) or None,
+        text="".join(texts) or None,
         reasoning="".join(thought) or None,
         tool_calls=tuple(call.done() for call in [*calls.growing, *legacy.growing]),
         finish_reason=finish,
@@ -213,7 +214,7 @@ def streamed(chunks: Iterable[StreamEvent], complete: bool, problems: list[str])
 
 def reasoning_said(message: Any) -> str | None:
     """The reasoning beside or in the content of a message, or of a part of a stream; once, if it stands there twice."""
-    beside = next((said for key in REASONING_FIELDS if (said := text(message, key))), None)
+    beside = next((thought for key in REASONING_FIELDS if (thought := text(message, key))), None)
     return beside or thought_in(dig(message, "content"))
 
 

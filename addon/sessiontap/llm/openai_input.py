@@ -57,8 +57,8 @@ def _offered_there(item: dict[str, Any], content: ContentReader) -> list[Message
 
 def _sealed(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
     """A text that an agent sends another one, as the tool was handed it."""
-    said = part.get("encrypted_content")
-    return content.text(said) if part.get("type") == "encrypted_content" and isinstance(said, str) else None
+    encrypted = part.get("encrypted_content")
+    return content.text(encrypted) if part.get("type") == "encrypted_content" and isinstance(encrypted, str) else None
 
 
 def _tools_part(part: dict[str, Any], content: ContentReader) -> list[MessagePiece]:

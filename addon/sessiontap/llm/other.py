@@ -117,7 +117,7 @@ def _streamed(call: Call, response: Response) -> Reply:
     if first is not None:
         plain = dig(first, "choices", 0, "text") is not None
         return openai_completions.reply(call, response) if plain else openai_chat.reply(call, response)
-    said: list[str] = []
+    texts: list[str] = []
     model = finish = response_id = None
     first_token: int | None = None
     error = None
@@ -126,7 +126,7 @@ def _streamed(call: Call, response: Response) -> Reply:
         for shape in SHAPES:
             part = dig(event.value, *shape.text)
             if shape.streamed and isinstance(part, str):
-                said.append(part)
+                texts.append(part)
                 model = model or _text(event.value, shape.model)
                 finish = _text(event.value, shape.finish) or finish
                 response_id = response_id or text(event.value, "id")
@@ -135,7 +135,7 @@ def _streamed(call: Call, response: Response) -> Reply:
     return Reply(
         response_model=model,
         response_id=response_id,
-        text="".join(said) or None,
+        text="".join(texts) or None,
         finish_reason=finish,
         error=error,
         first_token=first_token,

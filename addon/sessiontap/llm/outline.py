@@ -84,11 +84,11 @@ def _parsed(value: Any) -> Any:
     return value
 
 
-def _text(said: str) -> Iterator[str]:
-    if _MEDIA.fullmatch(said):
-        yield f"[{len(said):,} characters, sha256 {hashlib.sha256(said.encode()).hexdigest()[:12]}]"
+def _text(words: str) -> Iterator[str]:
+    if _MEDIA.fullmatch(words):
+        yield f"[{len(words):,} characters, sha256 {hashlib.sha256(words.encode()).hexdigest()[:12]}]"
         return
-    for line in said.splitlines():
+    for line in words.splitlines():
         yield from _SENTENCE.split(line) if len(line) > _WIDE else (line,)
 
 

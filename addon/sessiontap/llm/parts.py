@@ -202,21 +202,21 @@ def said_and_media(content: Any) -> tuple[str, list[Any]]:
         return only, []
     if not isinstance(content, list) or not all(isinstance(one, dict | str) for one in content):
         return written(content) or "", []
-    said: list[str] = []
+    texts: list[str] = []
     media: list[Any] = []
     for piece in WHOLE_CONTENT.pieces(content):
         match piece:
             case TextPiece(text_of):
-                said.append(text_of)
+                texts.append(text_of)
             case MediaPiece(_, sent) if _is_media(sent):
                 media.append(sent)
             case MediaPiece(_, sent):
-                said.append(_as_text(sent))
+                texts.append(_as_text(sent))
             case ResultPiece(_, _, ToolOutput(inner)):
-                said.append(_as_text(inner))
+                texts.append(_as_text(inner))
             case ReasoningPiece(str(text_of)):
-                said.append(text_of)
-    return "\n".join(said), media
+                texts.append(text_of)
+    return "\n".join(texts), media
 
 
 def _as_text(value: Any) -> str:
@@ -259,7 +259,7 @@ def _media_type(value: Any, depth: int) -> str | None:
     return stated or next(within, None) or text(value, "format")
 
 
-def _size(said: str | None) -> int:
-    if said is None:
+def _size(words: str | None) -> int:
+    if words is None:
         return 0
-    return len(said) if said.isascii() else len(said.encode("utf-8", "surrogatepass"))
+    return len(words) if words.isascii() else len(words.encode("utf-8", "surrogatepass"))

@@ -45,23 +45,23 @@ FORMS: tuple[ExitForm, ...] = (
 )
 
 
-def states_error(tool: str | None, said: str) -> bool | None:
+def states_error(tool: str | None, result: str) -> bool | None:
     """Return whether a result's text states an error, or that there was none; None if it states neither."""
-    if said[:1] == "{" and len(said) <= _LONGEST and said.rstrip()[-1:] == "}":
-        return _in_json(said)
+    if result[:1] == "{" and len(result) <= _LONGEST and result.rstrip()[-1:] == "}":
+        return _in_json(result)
     for form in FORMS:
         if tool in form.tools:
-            where = said[-_TAIL:] if form.at_end else said[:_HEAD]
+            where = result[-_TAIL:] if form.at_end else result[:_HEAD]
             if found := form.pattern.search(where):
                 return int(found[1]) != 0
     return None
 
 
-def _in_json(said: str) -> bool | None:
+def _in_json(result: str) -> bool | None:
     """`isError` of an MCP result; the exit code of Codex's `{"output", "metadata": {"exit_code"}}`."""
-    if '"isError"' not in said and '"exit_code"' not in said:
+    if '"isError"' not in result and '"exit_code"' not in result:
         return None
-    value, _ = parse(said)
+    value, _ = parse(result)
     if (stated := flag(value, "isError")) is not None:
         return stated
     code = dig(value, "metadata", "exit_code")

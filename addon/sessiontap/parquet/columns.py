@@ -250,12 +250,12 @@ FOLDERS: tuple[ParquetColumn, ...] = (
 
 def schema(columns: Iterable[ParquetColumn]) -> pa.Schema:
     """Return the schema of a file, with descriptions and version in its metadata."""
-    told = tuple(columns)
+    shown = tuple(columns)
     metadata = {
         "sessiontap.schema_version": str(SCHEMA_VERSION),
-        "sessiontap.columns": json.dumps({one.name: one.text for one in told}),
+        "sessiontap.columns": json.dumps({one.name: one.text for one in shown}),
     }
-    return pa.schema([pa.field(one.name, one.type, metadata={"description": one.text}) for one in told], metadata)
+    return pa.schema([pa.field(one.name, one.type, metadata={"description": one.text}) for one in shown], metadata)
 
 
 def row_of(call: ExportedCall, columns: Iterable[ParquetColumn]) -> Row:

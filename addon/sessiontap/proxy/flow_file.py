@@ -169,8 +169,8 @@ def _error(call: ExportedCall) -> flow.Error | None:
     outcome, error = call.row["outcome"], call.row["error"] or {}
     if outcome in ("ok", "http_error", "websocket_closed", None):
         return None
-    said = ": ".join(str(error[key]) for key in ("type", "message") if error.get(key))
-    return flow.Error(f"{outcome} ({said})" if said else str(outcome), _end(call) or _seconds(call, 0))
+    error_text = ": ".join(str(error[key]) for key in ("type", "message") if error.get(key))
+    return flow.Error(f"{outcome} ({error_text})" if error_text else str(outcome), _end(call) or _seconds(call, 0))
 
 
 def _metadata(call: ExportedCall) -> dict[str, Any]:

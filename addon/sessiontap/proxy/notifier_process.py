@@ -130,8 +130,8 @@ class NotifierProcess:
     def _read_answers(self, process: subprocess.Popen[bytes]) -> None:
         """Note who was told, and who was not. On a thread of its own."""
         assert process.stdout is not None
-        with process.stdout as told:
-            for line in told:
+        with process.stdout as output:
+            for line in output:
                 with suppress(ValueError, KeyError):
                     found = json.loads(line)
                     if found["error"] is None:

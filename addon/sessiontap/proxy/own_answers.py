@@ -117,9 +117,9 @@ class Answers:
         recorder = self._service.recorder
         if recorder is None:
             return []
-        told = [(context, progress_of(context)) for context in self._calls.values()]
-        told += [turn for socket in self._sockets.values() for turn in socket.in_flight()]
-        return await in_flight.records(told, recorder.redactor)
+        contexts = [(context, progress_of(context)) for context in self._calls.values()]
+        contexts += [turn for socket in self._sockets.values() for turn in socket.in_flight()]
+        return await in_flight.records(contexts, recorder.redactor)
 
     async def _health(self) -> dict[str, Any]:
         service = self._service

@@ -150,8 +150,8 @@ class _Running:
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         """Say what the process says, each sentence once. On a thread of its own."""
         assert process.stderr is not None
-        with process.stderr as said:
-            while line := said.readline(_LONGEST_LINE):
+        with process.stderr as output:
+            while line := output.readline(_LONGEST_LINE):
                 self._say(line.decode("utf-8", "replace").strip().removeprefix("sessiontap: "))
         process.wait()
 

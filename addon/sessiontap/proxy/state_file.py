@@ -46,9 +46,9 @@ def write(values: Mapping[str, Any]) -> Path:
     with open(descriptor, "w", encoding="utf-8") as file:
         json.dump({**_process(), **values}, file)
     draft.rename(path)
-    if (told := os.environ.pop(READY, "")).isascii() and told.isdigit():
+    if (ready := os.environ.pop(READY, "")).isascii() and ready.isdigit():
         with suppress(OSError):
-            os.close(int(told))
+            os.close(int(ready))
     return path
 
 

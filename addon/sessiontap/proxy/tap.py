@@ -389,10 +389,10 @@ class Tap:
             socket, data = self.sockets.get(flow.id), flow.websocket
             if data is None or (socket is None and self.service.flows_are_read):
                 return
-            said = data.messages[-1]
+            last = data.messages[-1]
             del data.messages[:-1]  # mitmproxy keeps them all
             if socket is not None:
-                socket.message(time.perf_counter_ns(), time.time_ns(), said.from_client, said.content, said.is_text)
+                socket.message(time.perf_counter_ns(), time.time_ns(), last.from_client, last.content, last.is_text)
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         data = flow.websocket

@@ -33,7 +33,7 @@ def upstream_of(flow: http.HTTPFlow, *, for_proxy: bool, verifies: bool) -> Upst
     # itself does not: it names the proxy.
     if not for_proxy and server.address is not None and server.address[:2] == (request.host, request.port):
         name = server.sni or client.sni or request.host
-    said = [request.authority, *request.headers.get_all("host")]
+    names = [request.authority, *request.headers.get_all("host")]
     return Upstream(
         scheme=request.scheme,
         address=request.host,
@@ -41,7 +41,7 @@ def upstream_of(flow: http.HTTPFlow, *, for_proxy: bool, verifies: bool) -> Upst
         certificate_name=name,
         verifies=verifies,
         via_proxy=server.via is not None,
-        authorities=tuple(one for one in said if one),
+        authorities=tuple(one for one in names if one),
     )
 
 

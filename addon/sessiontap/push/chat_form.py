@@ -53,18 +53,18 @@ def reply_form(call: PushedCall) -> Json:
     """Return the reply: id, model, token counts, and with content what was said, or the error."""
     row = call.call.row
     is_chat = row["operation"] != "embeddings"
-    told: Json = {"object": "chat.completion" if is_chat else "list"}
+    form: Json = {"object": "chat.completion" if is_chat else "list"}
     if response_id := _llm(call).get("response_id"):
-        told["id"] = response_id
+        form["id"] = response_id
     if model := row["response_model"] or row["request_model"]:
-        told["model"] = model
+        form["model"] = model
     if is_chat and call.call.response is not None and row["error"] is None:
-        told["choices"] = [_choice(call)]
+        form["choices"] = [_choice(call)]
     if usage := usage_form(row["usage"]):
-        told["usage"] = usage
+        form["usage"] = usage
     if error := error_form(call):
-        told["error"] = error
-    return told
+        form["error"] = error
+    return form
 
 
 def error_form(call: PushedCall) -> Json | None:
@@ -74,8 +74,8 @@ def error_form(call: PushedCall) -> Json | None:
     kind = error.get("type") or (row["outcome"] if row["outcome"] != "ok" else None)
     if kind is None and not error:
         return None
-    said = error.get("message") if call.parts is not None else None
-    return {key: value for key, value in (("type", kind), ("message", said)) if value is not None}
+    error_message = error.get("message") if call.parts is not None else None
+    return {key: value for key, value in (("type", kind), ("message", error_message)) if value is not None}
 
 
 def usage_form(usage: Mapping[str, Any] | None) -> Json:

@@ -163,6 +163,6 @@ class Delivery:
             return
         self._refused.append((item, reason))
         if len(self._refused) >= ENOUGH_REFUSED:
-            said = f"it refuses all that it gets: {reason}"
-            self._journal.misconfigured(said)
-            raise NotDelivered(said, is_misconfigured=True)
+            message = f"it refuses all that it gets: {reason}"
+            self._journal.misconfigured(message)
+            raise NotDelivered(message, is_misconfigured=True)

@@ -142,8 +142,8 @@ def _why(error: Exception) -> str:
         return "did not answer in time"
     if isinstance(error, SSLError | ssl.SSLError):
         inner = error.args[0] if error.args and isinstance(error.args[0], ssl.SSLError) else error
-        said = getattr(inner, "verify_message", "") or getattr(inner, "reason", "") or "TLS failed"
-        return f"could not be trusted: {said}"
+        problem = getattr(inner, "verify_message", "") or getattr(inner, "reason", "") or "TLS failed"
+        return f"could not be trusted: {problem}"
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

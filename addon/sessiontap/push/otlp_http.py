@@ -99,8 +99,8 @@ def open_otlp(
     resource: Mapping[str, str],
 ) -> OtlpSender:
     """Return a sender to `url`. `content` are conventions that tell what was said; a user's headers win."""
-    told = [*conventions, *(content if settings.content else ())]
-    return OtlpSender(url, {**headers, **settings.headers}, settings.http, told, _resource(resource), settings.content)
+    every = [*conventions, *(content if settings.content else ())]
+    return OtlpSender(url, {**headers, **settings.headers}, settings.http, every, _resource(resource), settings.content)
 
 
 def _resource(more: Mapping[str, str]) -> Resource:

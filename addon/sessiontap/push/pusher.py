@@ -112,8 +112,8 @@ class Pusher:
         """By the clock: when scores are tried again."""
         if scores is not None:
             self.scores = ScorePusher(log, scores, cursor, self._turns, content=content, has_turns=target.has_turns)
-            told = Journal(self._accepted_scores, self._set_aside, self._scores_failed, self.cursor.failed)
-            self._score_delivery = Delivery(scores, told, pause, tries=TRIES, has_delivered=cursor.scores > 0)
+            score_journal = Journal(self._accepted_scores, self._set_aside, self._scores_failed, self.cursor.failed)
+            self._score_delivery = Delivery(scores, score_journal, pause, tries=TRIES, has_delivered=cursor.scores > 0)
         self._waiting: list[Item] = []
         self._waiting_bytes = 0
         self._waiting_since = 0.0

@@ -210,9 +210,9 @@ def _says_nothing(message: dict[str, Any]) -> bool:
     return any(message.get(key) in ("", []) for key in ("content", "parts")) and message.keys() <= _AROUND
 
 
-def spoken_digest(said: str) -> bytes:
+def spoken_digest(text: str) -> bytes:
     """Return the digest of an assistant's text, in which blanks do not count."""
-    return digest(spoken(said).encode("utf-8", "surrogatepass"))
+    return digest(spoken(text).encode("utf-8", "surrogatepass"))
 
 
 def _events(name: str, value: Any) -> tuple[tuple[ToolEvent, ...], str, str]:

@@ -183,9 +183,9 @@ def _changed(gone: Sequence[str], came: Sequence[str]) -> Iterator[tuple[str, st
             yield "".join(old[i1:i2]), "".join(new[j1:j2])
 
 
-def _quoted(said: str) -> str:
-    said = " ".join(said.split())
-    return f"“{said if len(said) <= _LONGEST else said[: _LONGEST - 1] + '…'}”"
+def _quoted(text: str) -> str:
+    text = " ".join(text.split())
+    return f"“{text if len(text) <= _LONGEST else text[: _LONGEST - 1] + '…'}”"
 
 
 def _written(value: Any) -> str:

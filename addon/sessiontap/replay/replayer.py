@@ -300,8 +300,8 @@ class LadderReplayer:
         if one.is_beyond and self._last is not None:
             return _Gone(f"The replay ends with call {self._last.id}, and call {one.id} is a later one.", one)
         if RUNGS.index(hit.rung) > RUNGS.index(self._strict):
-            said = f"Call {one.id} would answer it at the rung {hit.rung}, and the lowest allowed is {self._strict}."
-            return _Gone(said, one)
+            why = f"Call {one.id} would answer it at the rung {hit.rung}, and the lowest allowed is {self._strict}."
+            return _Gone(why, one)
         return None
 
     def _difference(self, one: Exchange, live: LiveRequest, form: CanonicalRequest) -> tuple[str, ...]:

@@ -88,10 +88,10 @@ def _lines(report: Report) -> Iterator[str]:
     for one, times in missed.items():
         yield from _missed(one, times)
     for one in report.asked:
-        said = (*(one.difference if one.rung in _TOLD else ()), *one.marks)
-        if one.rung is not None and said:
+        remarks = (*(one.difference if one.rung in _TOLD else ()), *one.marks)
+        if one.rung is not None and remarks:
             yield f"{one.method} {one.url}: call {one.call} at {one.rung}"
-            yield from (f"    {sentence}" for sentence in said)
+            yield from (f"    {sentence}" for sentence in remarks)
     if again := sum(one.again for one in report.asked):
         yield f"{plural(again, 'request')} answered by a call that had answered before: errands, or what only reads"
     unasked = [one for one in report.unasked if not one.errand]
@@ -107,7 +107,7 @@ def _missed(one: AskedCall, times: int) -> Iterator[str]:
     yield f"{one.method} {one.url}: missed{often}{errand}: {one.reason}"
     if one.call is not None and one.call not in (one.reason or ""):
         yield f"    most like call {one.call}{'' if one.difference else ', which asks the same'}"
-    yield from (f"    {said}" for said in one.difference)
+    yield from (f"    {remarks}" for remarks in one.difference)
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -258,19 +258,19 @@ _INTEREST = re.compile(
 """Found in each line that an entry changes: most lines of a prompt have nothing of it, and are done with."""
 
 
-def stable_text(said: str, found: list[tuple[str, str]]) -> str:
+def stable_text(text: str, found: list[tuple[str, str]]) -> str:
     """Return a text without what the table names; `found` gets the kind and the value of each stretch."""
-    if "<" in said:
+    if "<" in text:
         for name in REMINDERS:
-            if f"<{name}>" in said and (less := without_element(said, name)) != said:
+            if f"<{name}>" in text and (less := without_element(text, name)) != text:
                 found.append(("reminders", name))
-                said = less.strip()
-    in_place = any(hint in said for hint in _PLACES)
-    if not in_place and _DIGIT.search(said) is None:
-        return said
-    if len(said) > _LONGEST_WORD and " " not in said[:_LONGEST_WORD] and "\n" not in said[:_LONGEST_WORD]:
-        return said
-    lines = said.split("\n")
+                text = less.strip()
+    in_place = any(hint in text for hint in _PLACES)
+    if not in_place and _DIGIT.search(text) is None:
+        return text
+    if len(text) > _LONGEST_WORD and " " not in text[:_LONGEST_WORD] and "\n" not in text[:_LONGEST_WORD]:
+        return text
+    lines = text.split("\n")
     for number, line in enumerate(lines):
         if (in_place or _DIGIT.search(line)) and _INTEREST.search(line):
             lines[number] = _stable_line(line, found)

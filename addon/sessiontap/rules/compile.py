@@ -43,7 +43,7 @@ def compile_file(values: Mapping[str, Any], reader: RulesReader, digest: str) ->
         for number, given in enumerate(values.get("rules", ()), start=1)
         for rule in _rules(number, given, reader, gateways)
     )
-    told = notified(values.get("alerts"), reader)
+    notified_by = notified(values.get("alerts"), reader)
     redact = values.get("redact", {})
     hosts = [leaf for rule in rules if not rule.ignore for leaf in _leaves(rule.own) if leaf.key == "host"]
     return Rules(
@@ -56,12 +56,12 @@ def compile_file(values: Mapping[str, Any], reader: RulesReader, digest: str) ->
         gateways=gateways,
         dialects={name: own_dialect(name, headers) for name, headers in values.get("dialects", {}).items()},
         env_names=frozenset(_env_names(rules, gateways.values())),
-        proxy_env_names=frozenset(_proxy_env_names(rules, gateways.values(), told)),
+        proxy_env_names=frozenset(_proxy_env_names(rules, gateways.values(), notified_by)),
         redact_headers=tuple(name.lower() for name in redact.get("headers", ())),
         redact_patterns=redact.get("patterns", ()),
         prices=tuple(_price(name, given) for name, given in values.get("prices", {}).items() if given.keys() >= PRICED),
         pushes=tuple(read_pushes(values.get("push", ()), reader)),
-        notified=told,
+        notified=notified_by,
         index=index_of(rule.conditions for rule in rules),
     )
 
@@ -87,8 +87,8 @@ def _env_names(rules: Iterable[Rule], gateways: Iterable[Gateway]) -> Iterator[s
             yield from template.names("env")
 
 
-def _proxy_env_names(rules: Iterable[Rule], gateways: Iterable[Gateway], told: Notified | None) -> Iterator[str]:
-    for template in told.templates if told is not None else ():
+def _proxy_env_names(rules: Iterable[Rule], gateways: Iterable[Gateway], notified_by: Notified | None) -> Iterator[str]:
+    for template in notified_by.templates if notified_by is not None else ():
         yield from template.names("proxy_env")
     for rule in rules:
         for setting in rule.settings:

@@ -78,7 +78,7 @@ class QuotedTexts:
         or if the history holds a reply already. `declared`: the request says that it is a sub-agent's."""
         if history.opening is None or not self._delegated or any(one.role == "assistant" for one in history.entries):
             return None
-        for digest in [text_digest(said) for said in (history.opening, *history.parts)]:
+        for digest in [text_digest(text) for text in (history.opening, *history.parts)]:
             for origin in scope.origins:
                 pending = self._delegated.peek((*origin, digest))
                 if pending is not None and now - pending.at <= MAX_DELAY and (declared or not pending.answered):

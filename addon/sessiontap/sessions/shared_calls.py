@@ -185,8 +185,8 @@ def _id_keys(scope: MatchScope, key: str) -> list[bytes]:
     return [_key(_ID, *origin, key) for origin in scope.origins]
 
 
-def _delegated_key(origin: tuple[str, str], said: bytes) -> bytes:
-    return _key(_DELEGATED, *origin, said.hex())
+def _delegated_key(origin: tuple[str, str], prompt: bytes) -> bytes:
+    return _key(_DELEGATED, *origin, prompt.hex())
 
 
 def _declared_key(conversation: str) -> bytes:

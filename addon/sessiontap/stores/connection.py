@@ -147,8 +147,8 @@ class StoreConnection:
 
     async def _mode(self) -> bytes:
         """Return what the server is: standalone or cluster. Raises StoreError if it keeps nothing itself."""
-        told: list[Any] = await self._request("HELLO")
-        about = dict(zip(told[::2], told[1::2], strict=True))
+        hello: list[Any] = await self._request("HELLO")
+        about = dict(zip(hello[::2], hello[1::2], strict=True))
         if about.get(b"mode") == b"sentinel":
             raise StoreError("it is a Sentinel, which keeps no data. Give the address of the primary that it watches")
         return bytes(about.get(b"mode", b"standalone"))

@@ -95,15 +95,15 @@ def pytest_runtest_makereport(
     used = item.stash.get(_USED, None)
     if used is not None and report.when == "call":
         used.passed = report.passed
-        if report.failed and (told := used.differences):
-            report.sections.append(("sessiontap", told))
+        if report.failed and (summary := used.differences):
+            report.sections.append(("sessiontap", summary))
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     stage = config.stash.get(_STAGE, None)
-    if stage is not None and (told := stage.summary):
-        terminalreporter.write_line(f"sessiontap: {told}")
+    if stage is not None and (summary := stage.summary):
+        terminalreporter.write_line(f"sessiontap: {summary}")
 
 
 class Sessiontap:
@@ -130,10 +130,10 @@ class Sessiontap:
         found = self.report
         if found is None or self._stage is None:
             return None
-        told = [] if found.is_clean else [text(found)]
+        summary = [] if found.is_clean else [text(found)]
         if refused := self._stage.refused:
-            told.append(f"not reached, since the test is replayed: {', '.join(refused)}")
-        return "\n".join(told) or None
+            summary.append(f"not reached, since the test is replayed: {', '.join(refused)}")
+        return "\n".join(summary) or None
 
 
 @pytest.fixture

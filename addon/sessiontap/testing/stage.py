@@ -175,10 +175,10 @@ class ReplayStage:
         if not self._tests:
             return None
         rungs = ", ".join(f"{self._rungs[rung]} at {rung}" for rung in RUNGS if self._rungs[rung])
-        told = f"{plural(self._tests, 'test')} replayed, requests answered: {rungs or 'none'}"
+        text = f"{plural(self._tests, 'test')} replayed, requests answered: {rungs or 'none'}"
         if self._egress is not None and (why := self._egress.why_not_programs) is not None:
-            told += f". Programs that tests start are kept from the network only as far as they heed HTTPS_PROXY: {why}"
-        return told
+            text += f". Programs that tests start are kept from the network only as far as they heed HTTPS_PROXY: {why}"
+        return text
 
     @property
     def refused(self) -> Sequence[str]:

@@ -103,8 +103,8 @@ def annotate(folder: Path, records: Sequence[Record]) -> None:
     if not records:
         return
     if are_several(folder):
-        said = f"nothing was written: these logs are read together, and none was chosen: {shown(folder)}"
-        raise TraceError(said, "Trace.annotate chooses the one that the call stands in.")
+        message = f"nothing was written: these logs are read together, and none was chosen: {shown(folder)}"
+        raise TraceError(message, "Trace.annotate chooses the one that the call stands in.")
     try:
         data = b"".join(map(frame.encode, records))
     except frame.FrameError as error:

@@ -64,8 +64,8 @@ def unreadable(folder: Path, error: OSError) -> TraceError:
     folder = Path(error.filename or folder)
     if isinstance(error, FileNotFoundError):
         return TraceError(f"there is no trace folder {folder}", HOW_TO_RECORD)
-    said = f"the trace folder {folder} cannot be read: {error.strerror or error}"
-    return TraceError(said, "Name another with --trace DIR.")
+    message = f"the trace folder {folder} cannot be read: {error.strerror or error}"
+    return TraceError(message, "Name another with --trace DIR.")
 
 
 class PlainFile:

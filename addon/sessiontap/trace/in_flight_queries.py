@@ -39,14 +39,14 @@ class InFlightQueries(IndexedTrace):
             return None
         asked, known = self._told_in_flight
         if not asked or time.monotonic() - asked > _ASKED_AGAIN:
-            told, known = self.in_flight(), None
-            if told:  # asked before the log is: a call that ends meanwhile is in both
+            calls, known = self.in_flight(), None
+            if calls:  # asked before the log is: a call that ends meanwhile is in both
                 from sessiontap.trace.index.in_flight import CallsInFlight, recorded
                 from sessiontap.trace.index.scores import of_sessions
 
-                ended = self._ask(lambda database: recorded(database, (one["id"] for one in told)))
+                ended = self._ask(lambda database: recorded(database, (one["id"] for one in calls)))
                 labels = self._annotations.labels()
-                left = [labels.labelled(one) for one in told if one["id"] not in ended]
+                left = [labels.labelled(one) for one in calls if one["id"] not in ended]
                 sessions = {one["session"]["id"] for one in left if one.get("session")}
                 scored = self._ask(lambda database: of_sessions(database, sessions)) if sessions else []
                 known = CallsInFlight(left, time.time_ns(), scored) if left else None

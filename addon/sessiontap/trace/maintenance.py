@@ -162,8 +162,8 @@ def prune(
     trace = open(folder, parts_of=parts_of)
     try:
         if are_several(trace.folder):
-            said = f"one log is pruned at a time, and these are read together: {shown(trace.folder)}"
-            raise TraceError(said, "Name one with --trace DIR.")
+            message = f"one log is pruned at a time, and these are read together: {shown(trace.folder)}"
+            raise TraceError(message, "Name one with --trace DIR.")
         plan = _plan(trace, older_than, max_bytes, filters, progress)
         names = [[plain_name(path).name for path in paths] for paths in (plan.deleted, plan.rewritten)]
         # Before the lock: an index that turns out to be damaged is replaced under the same one.
@@ -301,8 +301,8 @@ def _verified(path: Path, bodies_of: BodyReader) -> Iterator[tuple[int | Unreada
                         try:
                             read += bodies_of.decode(path, found.offset, side, stored) is not None
                         except BodyError as error:
-                            said = f"the {side} of call {found.record['id']} cannot be read: {error}"
-                            yield Unreadable(path, found.offset, found.size, said), found.end
+                            message = f"the {side} of call {found.record['id']} cannot be read: {error}"
+                            yield Unreadable(path, found.offset, found.size, message), found.end
                 yield read, found.end
     except FileNotFoundError:
         return  # pruned meanwhile

@@ -98,8 +98,8 @@ def _position(ends: Mapping[Path, int]) -> str:
     """A position of segments that were read so far."""
     named = {_name(path): end for path, end in ends.items()}
     newest = _newest(named).values()
-    told = {name: end for name, end in named.items() if end != _END or name in newest}
-    return ",".join(f"{name}:{'' if end == _END else end}" for name, end in sorted(told.items()))
+    changed = {name: end for name, end in named.items() if end != _END or name in newest}
+    return ",".join(f"{name}:{'' if end == _END else end}" for name, end in sorted(changed.items()))
 
 
 def _places(position: str | None) -> dict[str, int]:

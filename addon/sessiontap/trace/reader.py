@@ -105,8 +105,8 @@ class Trace(TraceQueries):
         place = self.place(prefix)
         for call in self.calls_at([place]):
             return call
-        said = f"call {prefix} was removed with its segment {place.path}"
-        raise NotInTrace(said, "List calls with `sessiontap calls`.")
+        message = f"call {prefix} was removed with its segment {place.path}"
+        raise NotInTrace(message, "List calls with `sessiontap calls`.")
 
     def calls_at(self, places: Iterable[Place]) -> Iterator[RecordedCall]:
         """The calls at these places (`query_places`), one at a time; none for one that went away meanwhile.
@@ -174,8 +174,8 @@ class Trace(TraceQueries):
             by_folder.setdefault(Path(name).parent, []).append(record)
         for folder in by_folder:
             if not os.access(folder, os.W_OK | os.X_OK):
-                said = f"nothing was written: the call is in {folder}, which can only be read"
-                raise TraceError(said, "Make the folder writable, or do it on the machine that recorded the call.")
+                message = f"nothing was written: the call is in {folder}, which can only be read"
+                raise TraceError(message, "Make the folder writable, or do it on the machine that recorded the call.")
         for folder, some in by_folder.items():
             annotate(folder, some)
 
@@ -334,8 +334,8 @@ def open(
     except OSError as error:
         raise unreadable(Path(error.filename or "."), error) from None
     except RuntimeError:
-        said = f"what ~ stands for in {', '.join(map(str, folders))} is not known"
-        raise TraceError(said, "Give the whole path: HOME is not set.") from None
+        message = f"what ~ stands for in {', '.join(map(str, folders))} is not known"
+        raise TraceError(message, "Give the whole path: HOME is not set.") from None
     trace = Trace(place, parts_of, is_running, headings_of, in_flight)
     trace._paths()
     return trace

@@ -130,8 +130,8 @@ def _check_call(call: dict[str, Any]) -> None:
                 if count is not None and not (type(count) is int and 0 <= count <= MOST_TOKENS):
                     usage[key] = None
         if (billed := llm.get("billed")) is not None:
-            told = {key: tokens(one) if key not in _NO_COUNTS else one for key, one in billed.items()}
-            llm["billed"] = {key: one for key, one in told.items() if one is not None}
+            counts = {key: tokens(one) if key not in _NO_COUNTS else one for key, one in billed.items()}
+            llm["billed"] = {key: one for key, one in counts.items() if one is not None}
     if gateway := call.get("gateway"):
         for key, measured in (("fallbacks", tokens), ("retries", tokens), ("cost", dollars)):
             if gateway.get(key) is not None:

@@ -39,24 +39,24 @@ def _session(session: DocumentSession) -> Iterator[str]:
 
 def _scores(scores: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """A list of scores, stars and notes; nothing if there are none."""
-    told = [_plain(score_line(one)) for one in scores]
-    if told:
-        yield "".join(f"- {one}\n" for one in told) + "\n"
+    lines = [_plain(score_line(one)) for one in scores]
+    if lines:
+        yield "".join(f"- {one}\n" for one in lines) + "\n"
 
 
 def _call(call: Mapping[str, Any], lane: Mapping[str, Any], scores: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     step = "-" if call["step"] is None else str(call["step"])
     agent = f"{lane['agent'] or 'sub-agent'}, " if lane["depth"] else ""
     mark = f", {call['mark']}" if call["mark"] else ""
-    told = f"{agent}{call['model'] or '-'}, {duration(call['duration'])}{mark}"
-    yield f"{'#' * min(2 + lane['depth'], 6)} {step}: {_plain(told)}\n\n"
+    heading = f"{agent}{call['model'] or '-'}, {duration(call['duration'])}{mark}"
+    yield f"{'#' * min(2 + lane['depth'], 6)} {step}: {_plain(heading)}\n\n"
     yield from _scores(scores)
     for part in (*call["new_parts"], *call["reply"]):
         yield from _part(part)
     if call["failed"]:
         error = call["error"] or {}
-        told = ": ".join(filter(None, (call["outcome"], error.get("type"), error.get("message"))))
-        yield f"**failed:** {_plain(told)}\n\n"
+        reason = ": ".join(filter(None, (call["outcome"], error.get("type"), error.get("message"))))
+        yield f"**failed:** {_plain(reason)}\n\n"
 
 
 def _part(part: Mapping[str, Any]) -> Iterator[str]:

@@ -137,8 +137,8 @@ def _read_one(parameter: Parameter, text: str) -> Any:
             lowest, highest = parameter.minimum, parameter.maximum
             if re.fullmatch(r"-?[0-9]{1,10}", text) is None or not lowest <= int(text) <= highest:
                 at_most = f", {highest} at most" if highest < MOST - 1 else ""
-                said = f"Write a whole number, {lowest} or more{at_most}."
-                raise BadParameter(f"{parameter.name}={text!r} is not understood", said)
+                message = f"Write a whole number, {lowest} or more{at_most}."
+                raise BadParameter(f"{parameter.name}={text!r} is not understood", message)
             return int(text)
         case "choice":
             if text not in parameter.choices:
@@ -161,8 +161,8 @@ def read_json(action: Action, body: bytes) -> Any:
     try:
         return msgspec.json.decode(body, type=action.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        said = str(error).replace("`", "")
-        raise BadBody(f"the body is not understood: {said}", "/api/openapi.json describes it.") from None
+        message = str(error).replace("`", "")
+        raise BadBody(f"the body is not understood: {message}", "/api/openapi.json describes it.") from None
 
 
 def read_form(body: bytes) -> dict[str, str]:

@@ -68,14 +68,14 @@ def _meant(
     sessions, calls = [_session(log, name) for name in names], [_call(log, name) for name in names]
     for name, session, call in zip(names, sessions, calls, strict=True):
         if session is None and call is None:
-            said = f"{name!r} names neither a session nor a call in {log.shown_folder}, or more than one"
-            raise Failure(said, "list them with `sessiontap ls` and `sessiontap calls`")
+            message = f"{name!r} names neither a session nor a call in {log.shown_folder}, or more than one"
+            raise Failure(message, "list them with `sessiontap ls` and `sessiontap calls`")
     both_sessions = (sessions[0], sessions[1]) if sessions[0] is not None and sessions[1] is not None else None
     both_calls = (calls[0], calls[1]) if calls[0] is not None and calls[1] is not None else None
     if both_sessions is None and both_calls is None:
         kinds = ["a session" if session is not None else "a call" for session in sessions]
-        said = f"{before} names {kinds[0]} and {after} {kinds[1]}"
-        raise Failure(said, "name two of a kind; SESSION/STEP names a call of a session")
+        message = f"{before} names {kinds[0]} and {after} {kinds[1]}"
+        raise Failure(message, "name two of a kind; SESSION/STEP names a call of a session")
     return both_sessions, both_calls
 
 

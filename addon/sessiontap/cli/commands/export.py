@@ -132,8 +132,8 @@ def export(
 
         with progress("reading calls") as report:
             calls = _Calls(log, places, costs, report, change, no_content, chosen.has_bodies)
-            told = leaving_text(calls)
-        write(told)
+            summary = leaving_text(calls)
+        write(summary)
         return
     with progress("exporting") as report:
         calls = _Calls(log, places, costs, report, change, no_content, chosen.has_bodies)

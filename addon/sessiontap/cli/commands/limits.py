@@ -48,5 +48,5 @@ def limits(lift: str | None, json: bool, trace: Path | None) -> None:
     if lift is None and not shown:
         print_notice("no limit refuses calls")
     for one in shown:
-        told = f"{one['name'] or one['rule']}: {one['text']}" if lift is None else f"lifted in {one['scope_text']}"
-        write(line(f"{one['id']}  {told}") + "\n")
+        sentence = f"{one['name'] or one['rule']}: {one['text']}" if lift is None else f"lifted in {one['scope_text']}"
+        write(line(f"{one['id']}  {sentence}") + "\n")

@@ -123,9 +123,9 @@ def _more(target: Target) -> str:
     """The help page's sentences on credentials."""
     needed = " and ".join(target.required)
     other = [name for name in target.variables if name not in target.required]
-    told = [f"It needs {needed}."] if needed else []
-    told += [f"It reads {', '.join(other)} if set."] if other else []
-    return " ".join([*told, "Exit status 1 says that something was not sent."])
+    sentences = [f"It needs {needed}."] if needed else []
+    sentences += [f"It reads {', '.join(other)} if set."] if other else []
+    return " ".join([*sentences, "Exit status 1 says that something was not sent."])
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +222,9 @@ def _counts(cursor: Any) -> tuple[int, int, int, int]:
 
 def _summarize(target: Target, pusher: Pusher, before: tuple[int, int, int, int]) -> None:
     calls, turns, scores, _ = (now - then for now, then in zip(_counts(pusher.cursor), before, strict=True))
-    told = f" and {plural(turns, 'complete user turn')}" if target.has_turns else ""
+    sentences = f" and {plural(turns, 'complete user turn')}" if target.has_turns else ""
     still = f"; {plural(pusher.open_turns, 'user turn')} still open" if target.has_turns and pusher.open_turns else ""
-    write(f"{plural(calls, 'call')}{told} sent to {target.name}{still}\n")
+    write(f"{plural(calls, 'call')}{sentences} sent to {target.name}{still}\n")
     if scores:
         write(f"{plural(scores, 'score')} sent\n")
     if pusher.scores is not None and pusher.scores.left_out:

@@ -277,8 +277,8 @@ def _undoing(log: Trace, asked: str) -> list[Record]:
     if asked in found:
         found = {asked}
     if len(found) != 1:
-        said = "no label's id begins with" if not found else "more than one label's id begins with"
-        raise Failure(f"{said} {asked!r}", "`sessiontap relabel --list` lists them")
+        text = "no label's id begins with" if not found else "more than one label's id begins with"
+        raise Failure(f"{text} {asked!r}", "`sessiontap relabel --list` lists them")
     chosen = [label for label in labels.all if found & {label["id"], label.get("batch")}]
     undone = sorted((label for label in chosen if labels.counts(label)), key=lambda label: label["time"])
     if not undone:

@@ -164,8 +164,8 @@ def _tell(serving: Serving, output: Output) -> bool:
     if output.file is not None:
         try:
             with out_file(output.file) as file:
-                told = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-                file.write(told.encode("utf-8", "backslashreplace"))  # half a character is JSON all the same
+                answer = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+                file.write(answer.encode("utf-8", "backslashreplace"))  # half a character is JSON all the same
         except Failure as failure:
             print_notice(f"there is no report: {failure.message}")
     sys.stderr.write(json.dumps(value, ensure_ascii=False) + "\n" if output.as_json else serving.report_text())

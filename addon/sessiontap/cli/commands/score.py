@@ -156,8 +156,8 @@ def _write_file(log: Trace, source: Path) -> None:
     for kind, named, known in (("call", calls, known_calls), ("session", sessions, known_sessions)):
         if missing := [(number, id) for id, number in named.items() if id not in known]:
             number, id = min(missing)
-            said = f"line {number}: there is no {kind} {id} in {log.shown_folder}; nothing was written"
-            raise Failure(said, "--from takes whole ids, as `sessiontap ls --json` and `calls --json` give them")
+            text = f"line {number}: there is no {kind} {id} in {log.shown_folder}; nothing was written"
+            raise Failure(text, "--from takes whole ids, as `sessiontap ls --json` and `calls --json` give them")
     log.annotate([record for _, record in records])
     write(f"{plural(len(records), 'score')} written\n")
 

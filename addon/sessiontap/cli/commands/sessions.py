@@ -149,13 +149,13 @@ def show(
     log = open_trace(trace)
     with progress("reading the trace") as log.progress:
         shown = log.query_session(session, prices, errands=not without_errands, filters=wanted)
-        said = conversations(log.query_turns(shown["session"]["id"], prices)) if conversation else None
+        found = conversations(log.query_turns(shown["session"]["id"], prices)) if conversation else None
     if json:
-        write_json(shown if said is None else {"session": shown["session"], "conversations": list(map(asdict, said))})
+        write_json(shown if found is None else {"session": shown["session"], "conversations": list(map(asdict, found))})
     else:
         write(tree.heading(shown) + "\n")
-        if said is not None:
-            _converse(said, full)
+        if found is not None:
+            _converse(found, full)
         elif not shown["calls"] and given(wanted):
             flush()
             left_out.tell_nothing_fits(log, replace(wanted, session=shown["session"]["id"]))
@@ -171,14 +171,14 @@ def show(
     gaps.tell(log, units.since(shown["session"]["started"]))
 
 
-def _converse(said: list[AgentConversation], full: bool) -> None:
+def _converse(found: list[AgentConversation], full: bool) -> None:
     """Print the conversations of a session."""
     from sessiontap.cli import conversation_text
 
-    if not conversation_text.has_words(said):
+    if not conversation_text.has_words(found):
         print_notice("nothing of what was said is recorded: a rule says `capture: metadata`, or no call has a body")
         return
-    for text, style in conversation_text.lines(said, full=full):
+    for text, style in conversation_text.lines(found, full=full):
         write_line(text, style)
 
 

@@ -146,10 +146,10 @@ def prune(
             left_out.tell_nothing_fits(log, wanted)
     log.close()
     if pruned.kept_live:
-        said = f"{plural(len(pruned.kept_live), 'segment')} with calls that should go stay: a proxy is writing to them"
+        text = f"{plural(len(pruned.kept_live), 'segment')} with calls that should go stay: a proxy is writing to them"
         if chosen:
-            raise Failure(said, "end the proxy, or wait until it begins a new segment, and prune again")
-        print_notice(said)
+            raise Failure(text, "end the proxy, or wait until it begins a new segment, and prune again")
+        print_notice(text)
 
 
 @command(REINDEX_EXAMPLE)

@@ -94,13 +94,13 @@ def genai_content(span: Span) -> Attributes:
         return {}
     answer = {"role": "assistant", "parts": [_part(one, of) for one in content.output]}
     answer["finish_reason"] = of.call.row["finish_reason"] or ("error" if error_type(of) else "stop")
-    told = {
+    attributes = {
         "gen_ai.system_instructions": [_part(one, of) for one in content.system],
         "gen_ai.input.messages": [_message(one, of) for one in content.input],
         "gen_ai.output.messages": [answer] if content.output else [],
         "gen_ai.tool.definitions": [definition(one) for one in content.tools],
     }
-    found = {key: as_json(value) for key, value in told.items() if value}
+    found = {key: as_json(value) for key, value in attributes.items() if value}
     return {**found, "sessiontap.content.cut": True} if content.is_cut else found
 
 

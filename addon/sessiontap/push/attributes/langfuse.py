@@ -218,10 +218,10 @@ def _messages(call: PushedCall) -> tuple[Any, Any]:
     content = content_of(call)
     if content is None:
         return None, None
-    told = [*content.system, *(one for message in content.input for one in message.parts)]
+    parts = [*content.system, *(one for message in content.input for one in message.parts)]
     if call.call.row["operation"] == "embeddings":
-        return [one.text for one in told if one.text] or None, None
-    asked: Any = messages(told)
+        return [one.text for one in parts if one.text] or None, None
+    asked: Any = messages(parts)
     if tools := tool_definitions(content.tools):
         asked = {"messages": asked, "tools": tools}
     return asked or None, reply_message(content.output) if content.output else None

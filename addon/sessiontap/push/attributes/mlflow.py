@@ -37,10 +37,10 @@ def mlflow_content(span: Span) -> Attributes:
     short = shortened(call) if isinstance(call, PushedCall) else None
     if short is None or not isinstance(call, PushedCall) or kind_of(span) != "LLM":
         return {}
-    told = replace(call, parts=short[0])
+    cut = replace(call, parts=short[0])
     found: dict[str, AttributeValue] = {
-        "mlflow.spanInputs": as_json(request_form(told)),
-        "mlflow.spanOutputs": as_json(reply_form(told)),
+        "mlflow.spanInputs": as_json(request_form(cut)),
+        "mlflow.spanOutputs": as_json(reply_form(cut)),
         "mlflow.message.format": as_json("openai"),
     }
     return {**found, "sessiontap.content.cut": True} if short[1] else found

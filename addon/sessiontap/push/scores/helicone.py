@@ -40,13 +40,13 @@ class HeliconeScores:
         return Item(score.call, data, len(encoded(data[1])))
 
     def send(self, items: Sequence[Item]) -> TargetAnswer:
-        id, told = items[0].data
+        id, body = items[0].data
         url = f"{self._base}/v1/request/{quote(id, safe='')}/score"
-        answer, reply = answered(lambda: self._http.post(url, encoded(told), self._headers))
+        answer, reply = answered(lambda: self._http.post(url, encoded(body), self._headers))
         is_there = reply is None or reply.status not in (404, 500)
         if reply is not None and (not is_there or (reply.status == 200 and _states_error(reply.body))):
-            return self._missing.answer(f"{id} {told}", f"{reply.status}: it has no such request")
-        self._missing.forget(f"{id} {told}")
+            return self._missing.answer(f"{id} {body}", f"{reply.status}: it has no such request")
+        self._missing.forget(f"{id} {body}")
         return answer
 
 

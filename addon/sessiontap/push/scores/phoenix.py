@@ -69,12 +69,12 @@ class PhoenixScores:
             chosen = urlencode({"identifier": identifier(first), "name": first.name or NOTE, "delete_all": "true"})
             url = f"{self._base}/v1/projects/{self._project}/{kind}_annotations?{chosen}"
             return answered(lambda: self._http.delete(url, self._headers))
-        told: Any
+        body: Any
         if first.name is None:
-            url, told = f"{self._base}/v1/{kind}_notes", annotation(first)
+            url, body = f"{self._base}/v1/{kind}_notes", annotation(first)
         else:
-            url, told = f"{self._base}/v1/{kind}_annotations?sync=true", [annotation(one) for one in scores]
-        return answered(lambda: self._http.post(url, encoded({"data": told}), {**JSON, **self._headers}))
+            url, body = f"{self._base}/v1/{kind}_annotations?sync=true", [annotation(one) for one in scores]
+        return answered(lambda: self._http.post(url, encoded({"data": body}), {**JSON, **self._headers}))
 
 
 def open_scores(settings: TargetSettings) -> PhoenixScores:

@@ -55,8 +55,8 @@ def _anthropic(events: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
     for event in events:
         message = event.get("message")
         usage |= _usage(message)
-        if "output_tokens" in (told := _usage(event)):
-            usage["output_tokens"] = told["output_tokens"]
+        if "output_tokens" in (counts := _usage(event)):
+            usage["output_tokens"] = counts["output_tokens"]
     return usage
 
 

@@ -58,8 +58,8 @@ class ParquetSender:
             for (table, folder), rows in folders.items():
                 add_rows(self._store, f"{table}/{folder}", self._writer, rows, _SCHEMAS[table])
         except Exception as error:  # each object store has errors of its own
-            said = getattr(error, "strerror", None) or type(error).__name__
-            return TargetAnswer("misconfigured" if isinstance(error, _LASTING) else "later", f"{self._address}: {said}")
+            why = getattr(error, "strerror", None) or type(error).__name__
+            return TargetAnswer("misconfigured" if isinstance(error, _LASTING) else "later", f"{self._address}: {why}")
         return TargetAnswer("accepted")
 
 
