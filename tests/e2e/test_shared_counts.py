@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from redis import Redis
 from tests.e2e.lab import PYTHON, RUN, Lab, Proxy, own_environment, wait_until
 from tests.e2e.test_workers import ASKS_BY_LINE, calls_by_worker, end, run, script, start
 from tests.support.gate import PATIENCE
@@ -21,6 +22,7 @@ from sessiontap.proxy.own_address import health_url
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds callers by /proc")
 PROGRAMS, MOST = 6, 6
+KEY = {"authorization": "Bearer sk-test"}
 OPENAI = "https://api.openai.com/v1/chat/completions"
 RULES: Any = {
     "version": 1,
@@ -71,18 +73,23 @@ def test_proxies_with_a_store_count_together(lab: Lab, tmp_path: Path) -> None:
         proxies = [lab.proxy(RULES, options=options, **RUN) for _ in range(2)]
         for proxy in proxies:
             wait_until(lambda proxy=proxy: health(proxy)["session_store"]["away"] is None)
-        asked = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Why?"}]}
         with proxies[0].client() as one, proxies[1].client() as other:
             said = [
-                app.post(OPENAI, json=asked, headers={"authorization": "Bearer sk-test"}).status_code
-                for _ in range(MOST)
-                for app in (one, other)
+                (one, other)[at % 2].post(OPENAI, json=asked(at), headers=KEY).status_code
+                for at in range(2 * MOST)
             ]
         assert said == [200] * MOST + [403] * MOST
+        with Redis(port=redis.port) as client:
+            assert client.hlen("sessiontap:ahead") == len(proxies), "counts were asked for with the sessions"
         for proxy in proxies:
             proxy.wait_calls(MOST)
         told = [proxy.stop() and proxy.notes("limit") + proxy.notes("alert") for proxy in proxies]
     assert sorted(note["measure"] for notes in told for note in notes) == ["calls", "calls", "tokens"]
+
+
+def asked(number: int) -> dict[str, Any]:
+    """The first request of a conversation."""
+    return {"model": "gpt-4o", "messages": [{"role": "user", "content": f"Why {number}?"}]}
 
 
 def health(proxy: Proxy) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -48,9 +49,15 @@ class Proxy:
     """Call -> the step that it got in place of a local one."""
 
     async def ask(
-        self, messages: list[dict[str, Any]], process: str = "app", *, previous: str | None = None
+        self,
+        messages: list[dict[str, Any]],
+        process: str = "app",
+        *,
+        previous: str | None = None,
+        ahead: Callable[[str, Plan], None] | None = None,
     ) -> tuple[str, Plan]:
-        """Plan a call of a process; return its id, too. `previous`: the id of the reply that it names."""
+        """Plan a call of a process; return its id, too. `previous`: the id of the reply that it names. `ahead` is told
+        of the plan that is likely."""
         now = next(_clock)
         id = call_id(now)
         data = json.dumps({"model": "m", "messages": messages}).encode()
@@ -64,7 +71,7 @@ class Proxy:
             call = replace(call, asked=replace(call.asked, previous=(previous,)))
         context = CallContext(id, now, 0, connection, request, OPENAI, call=call)
         context.history = history_of(call)
-        plan = await self.planner.plan_shared(context, self.rules)
+        plan = await self.planner.plan_shared(context, self.rules, partial(ahead, id) if ahead is not None else None)
         assert not self.planner.faults.counts
         return id, plan
 
@@ -107,6 +114,21 @@ class Proxy:
         ):
             assert time.monotonic() < end, self.said
             await asyncio.sleep(0.01)
+
+
+def questions(proxy: Proxy) -> list[str]:
+    """The names of the scripts that a proxy has run for calls from here on, as long as its connection lasts."""
+    connection, asked = proxy.store.presence.connection, list[str]()
+    assert connection is not None
+    run = connection.run
+
+    def told(script: str, *arguments: Any) -> Any:
+        if script not in ("meet", "number"):  # by which it looks for the store
+            asked.append(script)
+        return run(script, *arguments)
+
+    connection.run = told  # type: ignore[method-assign]
+    return asked
 
 
 def user(text: str) -> dict[str, Any]:

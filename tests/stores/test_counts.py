@@ -9,14 +9,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.stores.shared import Proxy, proxies
+from tests.stores.shared import Proxy, proxies, questions, user
 from tests.support.gate import PATIENCE
 from tests.support.redis_server import RedisServer, SlowWay, needs_redis
 
 from sessiontap.limits import CallScopes, Counted, Crossing, Threshold, Tracker
 from sessiontap.limits.shared import CallBegins
+from sessiontap.limits.tracker import BeginResult
+from sessiontap.proxy.call_context import Plan
 from sessiontap.rules.decision import Decision
 from sessiontap.sessions.id_sources import SessionEvidence
+from sessiontap.sessions.session import Session
 from sessiontap.sessions.store import wanted_session
 from sessiontap.stores import StoreCounts
 
@@ -24,6 +27,9 @@ pytestmark = needs_redis
 MILLISECOND, SECOND = 1_000_000, 1_000_000_000
 NOW = 1_763_701_200 * SECOND
 LIMIT = Threshold("limit", "all", "calls", 10, "day")
+LIMITED = "version: 1\nrules: [{session: {name: App}, limit: {calls: 100}}]"
+FEW = Threshold("limit", "all", "calls", 3, "session")
+ONCE = Threshold("limit", "all", "calls", 1, "session")
 ALERT = Threshold("alert", "all", "calls", 5, "day")
 ALL_KINDS = [
     Threshold("alert", "a", "calls", 4, "session", within=30),
@@ -153,3 +159,82 @@ async def test_a_call_waits_for_its_session_and_its_count_no_longer_than_the_bou
         await proxy.store.begin(wanted_session(Decision(), evidence, now=NOW), (), patience, follows=False)
         await counts.begin(begins(1, LIMIT)._replace(may_wait=patience.left))
     assert 0 < patience.waited < proxy.store.longest_wait <= 0.06 + 1e-9
+
+
+async def counted(
+    proxy: Proxy, counts: StoreCounts, call: int, *thresholds: Threshold, **wanted: Any
+) -> BeginResult:
+    """Ask for a session, and ahead of it for the count of the call in it; return the count."""
+
+    def begun_in(session: Session) -> CallBegins:
+        return begins(call, *thresholds, scopes=CallScopes(NOW + call, session.id))
+
+    def ahead(session: Session) -> None:
+        counts.ahead(begun_in(session))
+
+    found = wanted_session(
+        Decision(**wanted), SessionEvidence("process", "p"), now=NOW + call * SECOND, call=str(call)
+    )
+    patience = proxy.store.patience()
+    begun = await proxy.store.begin(found, (), patience, follows=False, ahead=ahead)
+    assert begun.session is not None
+    return await counts.begin(begun_in(begun.session)._replace(may_wait=patience.left))
+
+
+async def test_a_call_asks_for_its_session_and_its_count_in_one_request(redis: RedisServer) -> None:
+    async with proxies(redis.url, 2, bound="1s") as two:
+        counts = [counts_of(one) for one in two]
+        asked = [questions(one) for one in two]
+        refused = [(await counted(two[at % 2], counts[at % 2], at, FEW)).refused is not None for at in range(5)]
+    assert asked == [["begin", "count"] * 3, ["begin", "count"] * 2]
+    assert refused == [False, False, False, True, True]
+
+
+async def test_a_call_of_another_session_than_expected_counts_in_its_own(redis: RedisServer) -> None:
+    async with proxies(redis.url, 2, bound="1s") as (one, other):
+        counts, others = counts_of(one), counts_of(other)
+        asked = questions(other)
+        results = [await counted(one, counts, 0, ONCE, max_calls=1), await counted(other, others, 1, ONCE, max_calls=1)]
+    assert asked == ["begin", "count", "count"]
+    assert [result.refused for result in results] == [None, None]
+
+
+async def test_a_count_that_was_asked_for_ahead_and_comes_late_is_counted_once(redis: RedisServer) -> None:
+    async with SlowWay(redis.port) as way, proxies(f"redis://127.0.0.1:{way.port}", 1, bound="20ms") as (one,):
+        counts = counts_of(one)
+        way.delay = 0.2
+        assert (await counted(one, counts, 0, FEW)).refused is None
+        way.delay = 0.0
+        one.store.address = replace(one.store.address, timeout=1.0)
+        session, refused = wanted_session(Decision(), SessionEvidence("process", "p"), now=NOW).id, None
+        call = 1
+        while refused is None:
+            refused = (await counts.begin(begins(call, FEW, scopes=CallScopes(NOW + call, session)))).refused
+            call += 1
+    assert (call - 2, refused.value) == (2, 3)
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["by this proxy", "by another one"])
+async def test_a_count_that_may_depend_on_what_another_proxy_knows_is_asked_for_again(
+    redis: RedisServer, is_known: bool
+) -> None:
+    async with proxies(redis.url, 2, LIMITED, bound="1s") as (one, other):
+        _, _, messages = await one.turn([user("What is a monad?")], "An answer that is long enough to be known.")
+        asks = one if is_known else other
+        counts, asked = counts_of(asks), questions(asks)
+
+        def begun(id: str, plan: Plan) -> CallBegins:
+            assert plan.session is not None
+            return begins(0, FEW, scopes=CallScopes(NOW, plan.session.id))._replace(call=id)
+
+        id, plan = await asks.ask([*messages, user("And now?")], ahead=lambda *call: counts.ahead(begun(*call)))
+        assert (await counts.begin(begun(id, plan))).refused is None
+    assert asked == ["begin", "count", "remember"] + ["count"] * (not is_known)
+
+
+async def test_nothing_is_counted_ahead_of_a_reply_that_must_be_asked_for(redis: RedisServer) -> None:
+    told: list[str] = []
+    async with proxies(redis.url, 1, LIMITED) as (one,):
+        await one.ask([user("And now?")], previous="resp_0aBcD1eFgH", ahead=lambda id, plan: told.append("waits"))
+        await one.ask([user("And now?")], ahead=lambda id, plan: told.append("knows all"))
+    assert told == ["knows all"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from tests.stores.shared import BY_CONVERSATION, BY_PROCESS, PATIENCE, Proxy, proxies, proxy_at, user
+from tests.stores.shared import BY_CONVERSATION, BY_PROCESS, PATIENCE, Proxy, proxies, proxy_at, questions, user
 from tests.support.redis_server import RedisServer, SlowWay, needs_redis, redis_server
 
 from sessiontap import stores
@@ -35,20 +35,6 @@ def own_redis(tmp_path: Path, program: str) -> Iterator[RedisServer]:
 
 def steps_of(plans: list[Any]) -> list[int]:
     return sorted(plan.session.step for plan in plans)
-
-
-def questions(proxy: Proxy) -> list[str]:
-    """The names of the scripts that a proxy has run from here on, as long as its connection lasts."""
-    connection, asked = proxy.store.presence.connection, list[str]()
-    assert connection is not None
-    run = connection.run
-
-    def told(script: str, *arguments: Any) -> Any:
-        asked.append(script)
-        return run(script, *arguments)
-
-    connection.run = told  # type: ignore[method-assign]
-    return asked
 
 
 # -- together ----------------------------------------------------------------------------------------------------------

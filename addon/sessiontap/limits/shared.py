@@ -59,6 +59,9 @@ class RestoredCounts(NamedTuple):
 class SharedCounts(Protocol):
     """Counts of several processes: the methods of a tracker, whose results come later. For the proxy's loop alone."""
 
+    def ahead(self, begins: CallBegins) -> None:
+        """Ask for a call that `begin` will ask for, in the request that asks for its session."""
+
     def begin(self, begins: CallBegins) -> asyncio.Future[BeginResult]: ...
     def ended(self, call: str, counted: Counted) -> asyncio.Future[Sequence[Crossing]]: ...
     def forget(self, call: str) -> None: ...

@@ -44,6 +44,7 @@ LINES_SECONDS = 60.0
 COUNTED_WITHIN = 1.0
 """Seconds that a call with a limit waits for a shared count at most. The front takes less than a millisecond, and
 tenths of a second where many programs wait for a processor; a store has a bound of its own."""
+_PERS_WITHOUT_SETTINGS = ("session", "process", "day")
 _UNCOUNTED = frozenset((WARM_UP, REFUSED))
 """Flags of calls that count for nothing."""
 
@@ -84,6 +85,15 @@ class Alerts:
             self._tell_later(self.shared.begin(begins._replace(may_refuse=False, may_wait=None)))
             return self._counted(begins, plan)
         return self._begun(context, plan, begins, begins.begin(self.tracker))
+
+    def ahead(self, context: CallContext, plan: Plan) -> None:
+        """Ask for the count of a call with a limit before it has its plan. `plan` is what it is likely to be: whatever
+        its settings decide is not known yet."""
+        begins = _begins(context, plan)
+        if begins is None or self.shared is None or not begins.may_refuse:
+            return
+        if all(one.per in _PERS_WITHOUT_SETTINGS for one in begins.thresholds):
+            self.shared.ahead(begins)
 
     async def begin_shared(self, context: CallContext, plan: Plan) -> Plan:
         """As `begin`. A call with a limit waits for the shared count, for `COUNTED_WITHIN` seconds at most."""

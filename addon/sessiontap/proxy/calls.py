@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sessiontap.faults import Faults
@@ -130,13 +131,18 @@ class Calls:
         """As `decide`; a store of sessions and counts that several proxies share are asked."""
         rules, planner = self._rules(), self.planner
         shared = planner.store.is_shared
+        ahead = partial(self._count_ahead, context)
         plan = self._planned(
-            context, await planner.plan_shared(context, rules) if shared else planner.plan(context, rules)
+            context, await planner.plan_shared(context, rules, ahead) if shared else planner.plan(context, rules)
         )
         if plan.decision.more:
             with self.faults.guard("alerts"):
                 plan = await self.alerts.begin_shared(context, plan)
         return plan
+
+    def _count_ahead(self, context: CallContext, plan: Plan) -> None:
+        with self.faults.guard("alerts"):
+            self.alerts.ahead(context, plan)
 
     def _planned(self, context: CallContext, plan: Plan) -> Plan:
         context.call = plan.call

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 
@@ -125,8 +126,13 @@ class Planner:
             return Plan(draft.decision, FilledSettings(), draft.call)
         return self._finish(draft, self.store.assign(self._wanted(draft)))
 
-    async def plan_shared(self, context: CallContext, rules: Rules) -> Plan:
+    async def plan_shared(
+        self, context: CallContext, rules: Rules, ahead: Callable[[Plan], None] | None = None
+    ) -> Plan:
         """As `plan`, by what all proxies remember that share a store.
+
+        `ahead` is given the plan of a call with a limit, without its settings, as it is if the store knows no more than
+        this process. What it asks of the store goes there in one request with the call's question.
 
         The store's answer may show that the call belongs to another conversation, and so to another session, than this
         process took it for. The store looks for that itself, and takes the step there; if the call still turns out to
@@ -141,7 +147,9 @@ class Planner:
         patience = context.patience = self.store.patience()
         for pause in (*REPLY_PAUSES, None):
             keys = evidence_keys(draft.found) if draft.found is not None else []
-            begun = await self.store.begin(wanted, keys, patience, follows=_follows(draft, wanted))
+            asks = partial(_ahead, draft, ahead) if ahead is not None and _may_count_ahead(draft) else None
+            begun = await self.store.begin(wanted, keys, patience, follows=_follows(draft, wanted), ahead=asks)
+            ahead = None
             session, key = begun.session, begun.key
             for call in begun.calls:
                 self._take_in(call)
@@ -422,6 +430,15 @@ def _lacks_reply(draft: _Draft, calls: Iterable[SharedCall]) -> bool:
     if any(call.state == "open" and call.request_chain in before for call in calls):
         return True
     return bool(draft.call.asked.previous) and draft.link.evidence != "exact"
+
+
+def _may_count_ahead(draft: _Draft) -> bool:
+    """Return True if a call waits for a count, and for nothing else that may change its plan but the store's answer."""
+    return "limit" in draft.decision.more and not _lacks_reply(draft, ())
+
+
+def _ahead(draft: _Draft, ahead: Callable[[Plan], None], session: Session) -> None:
+    ahead(Plan(draft.decision, FilledSettings(), draft.call, session, draft.link, draft.history))
 
 
 def _follows(draft: _Draft, wanted: WantedSession) -> bool:

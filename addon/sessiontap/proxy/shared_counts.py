@@ -41,6 +41,9 @@ class WorkerCounts:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, tuple[asyncio.Future[Any], Any]] = {}
 
+    def ahead(self, begins: CallBegins) -> None:
+        """Do nothing: the front is asked for nothing else."""
+
     def begin(self, begins: CallBegins) -> asyncio.Future[BeginResult]:
         return self._ask("begin", begins, BeginResult)
 

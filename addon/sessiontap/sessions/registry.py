@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from sessiontap.bounded_dict import BoundedDict
 from sessiontap.sessions.session import Session
 from sessiontap.sessions.shared_calls import EvidenceKey, SharedCall
-from sessiontap.sessions.store import Begun, Patience, WantedSession
+from sessiontap.sessions.store import Ahead, Begun, Patience, WantedSession
 
 MAX_SESSIONS = 50_000
 """At about 300 bytes each."""
@@ -60,7 +60,8 @@ class Registry:
         return Patience(0.0)
 
     async def begin(
-        self, wanted: WantedSession, keys: Sequence[EvidenceKey], patience: Patience, *, follows: bool
+        self, wanted: WantedSession, keys: Sequence[EvidenceKey], patience: Patience, *, follows: bool,
+        ahead: Ahead | None = None,
     ) -> Begun:
         """As `assign`: there are no others to ask."""
         return Begun(self.assign(wanted), wanted.id)
@@ -127,6 +128,10 @@ class Registry:
         if state := self._states.peek(id):
             state.numbered += 1
             state.steps = max(state.steps, step + 1)
+
+    def current(self, wanted: WantedSession) -> str:
+        """Return the id of the session that a call is likely to get."""
+        return wanted.id if wanted.evidence.given else self._current.get(wanted.id, wanted.id)
 
     def newest(self, count: int) -> list[tuple[str, SessionState]]:
         """Return up to `count` sessions with their ids, the most recently used first."""

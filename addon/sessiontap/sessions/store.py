@@ -9,7 +9,7 @@ then decides follows from the answer alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from sessiontap.rules.decision import Decision
@@ -103,6 +103,10 @@ class Patience:
         self.waited += seconds
 
 
+Ahead = Callable[[Session], None]
+"""See `SessionStore.begin`."""
+
+
 class SessionStore(Protocol):
     """Remembers sessions and calls. For the proxy's loop alone; nothing here raises."""
 
@@ -117,11 +121,14 @@ class SessionStore(Protocol):
         """Return the patience that a call begins with."""
 
     async def begin(
-        self, wanted: WantedSession, keys: Sequence[EvidenceKey], patience: Patience, *, follows: bool
+        self, wanted: WantedSession, keys: Sequence[EvidenceKey], patience: Patience, *, follows: bool,
+        ahead: Ahead | None = None,
     ) -> Begun:
         """Return the session of a call, with its step, and the calls that are found by its keys.
 
         `follows`: its session is that of its conversation, so it is the session of the first call that is found.
+        `ahead` asks for more in the same request. It is given the session that the call is likely to get; the answer
+        counts only if the call gets that one, and no call is found.
         """
 
     def release(self, session: Session, call: str = "") -> None:

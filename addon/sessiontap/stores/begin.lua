@@ -1,13 +1,14 @@
 -- A call begins: find the calls that it may continue, and take its step.
 -- ARGV: prefix, epoch, proxy, now, session, given, name, idle, most calls, takes a step, follows, reserved session,
---       reserved step, ids of sessions that may follow (4), then pairs of an evidence key and what it is worth:
+--       reserved step, ids of sessions that may follow (4), the session that the call is counted in ahead of the answer
+--       ('' if it is not) and the call, then pairs of an evidence key and what it is worth:
 --       'certain' (keys behind it are not needed), 'likely', or 'unlikely' (the call's session is another one).
 -- Returns {"ok", key, id, name, step, calls}, with step -1 while the store gives none; {"ended", key, calls} if the
 -- session that it follows has ended; {"emptied"} if the store is not the one that the proxy knows.
 local epoch, proxy, now, key = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local given, name, idle, most = ARGV[6] == '1', ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
 local takes, follows, reserved, reserved_step = ARGV[10] == '1', ARGV[11] == '1', ARGV[12], tonumber(ARGV[13])
-local MOST_CALLS, MOST_CHILDREN = 24, 8
+local MOST_CALLS, MOST_CHILDREN, AHEAD_SECONDS = 24, 8, 60
 
 local store = redis.call('HMGET', P .. 'store', 'epoch', 'settles_at')
 if store[1] ~= epoch then return {'emptied'} end
@@ -23,7 +24,7 @@ local function look(id)
   end
   return call
 end
-for at = 18, #ARGV, 2 do
+for at = 20, #ARGV, 2 do
   local found, certain = nil, ARGV[at + 1] == 'certain'
   local ids = redis.call('LRANGE', P .. 'key:' .. ARGV[at], 0, -1)
   for i = #ids, 1, -1 do
@@ -74,4 +75,8 @@ end
 if now > tonumber(state[3]) then redis.call('HSET', session, 'last', now) end
 redis.call('EXPIRE', session, SESSION_SECONDS)
 if not given and id ~= key then redis.call('EXPIRE', P .. 'current:' .. key, SESSION_SECONDS) end
+if ARGV[18] == id and #calls == 0 then  -- the count that follows holds (count.lua)
+  redis.call('HSET', P .. 'ahead', proxy, ARGV[19])
+  redis.call('EXPIRE', P .. 'ahead', AHEAD_SECONDS)
+end
 return {'ok', key, id, state[1], step, calls}

@@ -1,15 +1,19 @@
 -- A call begins or has ended: count it for the alerts and limits of its rules, as limits/tracker.py does in one process.
--- ARGV: prefix, now, 'begin' or 'end', whether it counts, then for each threshold 8 values: its key, what it measures,
+-- ARGV: prefix, now, 'begin' or 'end', whether it counts, the proxy and the call if it is counted ahead of the answer of
+--       begin.lua, which was asked just before ('' if not), then for each threshold 8 values: its key, what it measures,
 --       milliseconds of a slice of its window (0: it has none), those of the window, the threshold, 'alert' or 'limit',
 --       whether it may refuse, and what the call adds: an amount, 1 or 0, a digest; '' if it is not known, '-' if nothing.
 -- Times are milliseconds, and so are durations; costs are billionths of a dollar.
--- Returns {"refused", number, value, calls of unknown amount, is first}, or {"counted", then for each alert that was
+-- Returns {"unforeseen"} if begin.lua found more than the proxy knew: nothing is counted;
+--         {"refused", number, value, calls of unknown amount, is first}, or {"counted", then for each alert that was
 -- reached: number, value, calls of unknown amount}.
 local P, now, phase, counts = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4] == '1'
 local SLICES, LAST_CALLS, FEWEST_CALLS, SECONDS = 30, 20, 5, 2592000
 
+if ARGV[6] ~= '' and redis.call('HGET', P .. 'ahead', ARGV[5]) ~= ARGV[6] then return {'unforeseen'} end
+
 local readers = {}
-for at = 5, #ARGV, 8 do
+for at = 7, #ARGV, 8 do
   readers[#readers + 1] = {
     key = P .. 'count:' .. ARGV[at], measure = ARGV[at + 1], slice = tonumber(ARGV[at + 2]),
     within = tonumber(ARGV[at + 3]), most = tonumber(ARGV[at + 4]), told = 'told:' .. ARGV[at + 4],

@@ -4,9 +4,10 @@ A call asks once as it begins, if its rules have alerts or limits, and once when
 this proxy counts its own calls. So while the store is away, or late, it goes on with what it knows; what it counted
 meanwhile the store is told once it is back.
 
-A call with a limit waits for its count, which it cannot ask for together with its session: which thresholds hold, and
-which count each reads, follows from that answer (session, parent, the rules that look at them), and a count cannot be
-taken back, since other calls are refused by it and its crossing is told once. Both questions share one bound.
+A call with a limit waits for its count. Which thresholds hold, and which count each reads, follows from the answer of
+`begin.lua` (session, parent, the rules that look at them), and a count cannot be taken back, since other calls are
+refused by it and its crossing is told once. So it is asked for ahead of that answer, in the same request, and counted
+only if the answer is what was expected. Else it is asked for again, within the same bound.
 """
 
 from __future__ import annotations
@@ -57,7 +58,14 @@ class _Asked(NamedTuple):
     def passed(self) -> _Asked:
         """Return the same for a call that has gone through: no limit may refuse it any more."""
         arguments = [*self.arguments]
-        arguments[_MAY_REFUSE :: _PER_READER] = [0] * len(self.readers)
+        arguments[_PROXY:_READERS] = ["", ""]
+        arguments[_MAY_REFUSE::_PER_READER] = [0] * len(self.readers)
+        return self._replace(arguments=arguments)
+
+    def ahead(self, proxy: int) -> _Asked:
+        """Return the same, to be counted only if the call's session is what was expected."""
+        arguments = [*self.arguments]
+        arguments[_PROXY:_READERS] = [proxy, self.call]
         return self._replace(arguments=arguments)
 
 
@@ -73,17 +81,26 @@ class StoreCounts:
         self._refusing: BoundedDict[str, tuple[str, Crossing]] = BoundedDict(MOST_REFUSING)
         self._untold: deque[_Asked] = deque(maxlen=_MOST_UNTOLD)
         """Calls that were counted while the store was away."""
+        self._ahead: BoundedDict[str, tuple[_Asked, asyncio.Future[Any]]] = BoundedDict(MOST_IN_FLIGHT)
+        """Calls that were asked for ahead of their session."""
         self._told_alone: BoundedDict[tuple[str, float], bool] = BoundedDict(MOST_REFUSING)
         """Crossings that this proxy found meanwhile."""
+
+    def ahead(self, begins: CallBegins) -> None:
+        asked = _asked(begins, _readers(begins)).ahead(self._store.presence.number)
+        if asked.readers and not self._untold:
+            answer = self._store.run("count", *asked.arguments)
+            if answer is not None:
+                self._ahead.put(begins.call, (asked, answer))
 
     def begin(self, begins: CallBegins) -> asyncio.Future[BeginResult]:
         own = begins.begin(self._own)
         readers = _readers(begins)
         if begins.counts:
             self._in_flight.put(begins.call, (begins.scopes, readers))
-        adds = [_begun(one.threshold, begins.digest) for one in readers]
-        asked = _asked(begins, readers, adds)
-        return asyncio.ensure_future(self._begun(begins, asked, self._ask(asked), own))
+        asked = _asked(begins, readers)
+        ahead = self._ahead.pop(begins.call) or (asked, self._ask(asked))
+        return asyncio.ensure_future(self._begun(begins, asked, ahead, own))
 
     def ended(self, call: str, counted: Counted) -> asyncio.Future[Sequence[Crossing]]:
         own = self._own.ended(call, counted)
@@ -134,10 +151,16 @@ class StoreCounts:
         return Patience(left, bound - left)
 
     async def _begun(
-        self, begins: CallBegins, asked: _Asked, answer: asyncio.Future[Any] | None, own: BeginResult
+        self,
+        begins: CallBegins,
+        asked: _Asked,
+        ahead: tuple[_Asked, asyncio.Future[Any] | None],
+        own: BeginResult,
     ) -> BeginResult:
-        patience = self._patience(begins)
-        told = await self._within_bound(asked, answer, patience, counts=own.refused is None)
+        patience, counts = self._patience(begins), own.refused is None
+        told = await self._within_bound(*ahead, patience, counts=counts)
+        if told is not None and told[0] == b"unforeseen":
+            told = await self._within_bound(asked, self._ask(asked), patience, counts=counts)
         if begins.may_refuse:
             self._store.note_wait(patience)
         if told is None:
@@ -192,7 +215,10 @@ class StoreCounts:
             self._untold.append(asked.passed())
             return
         told = answer.result()
-        if told[0] == b"refused":
+        if told[0] == b"unforeseen":
+            if counts:
+                self._untold.append(asked.passed())
+        elif told[0] == b"refused":
             _, number, value, unknown, is_first = told
             if counts:
                 self._untold.append(asked.passed())
@@ -210,8 +236,9 @@ class StoreCounts:
         self._refusing.put(crossing.id, (key, crossing))
 
 
-_PER_READER, _MAY_REFUSE = 8, 9
-"""Of the script's arguments behind the prefix: how many stand for a threshold, and the first that lets it refuse."""
+_PROXY, _READERS, _PER_READER, _MAY_REFUSE = 3, 5, 8, 11
+"""Of the script's arguments behind the prefix: where those begin that have it count ahead, and those of thresholds; how
+many stand for a threshold, and the first that lets it refuse."""
 
 
 def _done[T](value: T) -> asyncio.Future[T]:
@@ -256,8 +283,8 @@ def _ended(threshold: Threshold, counted: Counted) -> str:
     return _NOTHING
 
 
-def _asked(begins: CallBegins, readers: Sequence[_Reader], adds: Sequence[str]) -> _Asked:
-    at = begins.scopes.at
+def _asked(begins: CallBegins, readers: Sequence[_Reader]) -> _Asked:
+    at, adds = begins.scopes.at, [_begun(one.threshold, begins.digest) for one in readers]
     arguments = _arguments("begin", at, readers, adds, counts=begins.counts, may_refuse=begins.may_refuse)
     return _Asked(begins.call, begins.scopes, readers, at, arguments)
 
@@ -265,7 +292,7 @@ def _asked(begins: CallBegins, readers: Sequence[_Reader], adds: Sequence[str]) 
 def _arguments(
     phase: str, at: int, readers: Sequence[_Reader], adds: Sequence[str], *, counts: bool, may_refuse: bool
 ) -> list[str | bytes | int]:
-    found: list[str | bytes | int] = [at // _MILLISECOND, phase, int(counts)]
+    found: list[str | bytes | int] = [at // _MILLISECOND, phase, int(counts), "", ""]
     for one, more in zip(readers, adds, strict=True):
         threshold = one.threshold
         within = round((threshold.within or 0) * 1000)

@@ -22,7 +22,7 @@ from sessiontap.sessions.conversations import Conversations
 from sessiontap.sessions.registry import Registry
 from sessiontap.sessions.session import Session
 from sessiontap.sessions.shared_calls import EvidenceKey, SharedCall
-from sessiontap.sessions.store import Begun, Patience, WantedSession
+from sessiontap.sessions.store import Ahead, Begun, Patience, WantedSession
 from sessiontap.stores.address import StoreAddress
 from sessiontap.stores.connection import StoreError
 from sessiontap.stores.local_steps import LOCAL_STEPS, LocalSteps, Run
@@ -137,13 +137,19 @@ class RedisStore:
             self._local.note(wanted.call, session.id, session.name, is_new=wanted.increments_step)
 
     async def begin(
-        self, wanted: WantedSession, keys: Sequence[EvidenceKey], patience: Patience, *, follows: bool
+        self, wanted: WantedSession, keys: Sequence[EvidenceKey], patience: Patience, *, follows: bool,
+        ahead: Ahead | None = None,
     ) -> Begun:
         """Ask the store, within what is left of the bound."""
         had_all = not patience.waited
-        asked = self.run("begin", *self._question(wanted, keys, follows)) if patience.left > 0 else None
+        expected = self._registry.current(wanted) if ahead is not None else ""
+        question = self._question(wanted, keys, follows, expected)
+        asked = self.run("begin", *question) if patience.left > 0 else None
         if asked is None:
             return Begun(self.assign(wanted), wanted.id)
+        if ahead is not None:
+            with self._faults.guard("session store"):
+                ahead(wanted.session(expected, wanted.name, 0))
         try:
             answer = await self.within(patience, asked)
             self.presence.answered()
@@ -178,7 +184,9 @@ class RedisStore:
         """A call has waited."""
         self.longest_wait = max(self.longest_wait, patience.waited)
 
-    def _question(self, wanted: WantedSession, keys: Sequence[EvidenceKey], follows: bool) -> list[str | bytes | int]:
+    def _question(
+        self, wanted: WantedSession, keys: Sequence[EvidenceKey], follows: bool, expected: str
+    ) -> list[str | bytes | int]:
         reserved, ends = wanted.reserved, wanted.idle is not None or wanted.max_calls is not None
         following = [wanted.following(wanted.now + tick) if ends else "" for tick in range(_FOLLOWING)]
         return [
@@ -195,6 +203,8 @@ class RedisStore:
             reserved.id if reserved is not None and not reserved.is_local else "",
             reserved.step if reserved is not None and not reserved.is_local else 0,
             *following,
+            expected,
+            wanted.call,
             *(part for key in keys for part in key),
         ]
 
