@@ -165,7 +165,7 @@ class Walk:
     """
 
     def __init__(self, first: Iterable[int]) -> None:
-        """The processes are listed here: of one that starts later nothing is seen. Raises OSError."""
+        """The processes are listed here: one that starts later is not seen. Raises OSError."""
         us = os.getpid()
         all_pids = _by_age(map(int, filter(str.isdigit, os.listdir("/proc"))), _last_number())
         self._pids = [pid for pid in dict.fromkeys(chain(first, all_pids)) if pid != us]

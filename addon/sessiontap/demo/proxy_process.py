@@ -86,7 +86,7 @@ class ProxyProcess:
             found = LISTENING.search(line)
             assert found is not None
             self.port = int(found[1])
-            self._see_it_answer()
+            self._check_it_answers()
         except BaseException:
             self.stop()
             raise
@@ -150,7 +150,7 @@ class ProxyProcess:
             errors="replace",
         )
 
-    def _see_it_answer(self) -> None:
+    def _check_it_answers(self) -> None:
         """Raise ProxyFailed if it does not answer: it listens before its scripts load, and ends if they do not."""
         try:
             with socket.create_connection(("127.0.0.1", self.port), START_LIMIT) as probe:

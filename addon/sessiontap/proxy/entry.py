@@ -29,7 +29,7 @@ def addons() -> "list[Any]":
 
 
 def _tap() -> "Any":
-    """The addon; in a replay another one."""
+    """Return the proxy's addon: `ReplayTap` if the proxy belongs to a replay, else `Tap`."""
     replay = replay_address()
     if replay is not None:
         from sessiontap.proxy.replay import ReplayTap
@@ -41,7 +41,7 @@ def _tap() -> "Any":
 
 
 def replay_address() -> "Any":
-    """The address of the replay's server; None if this proxy is none of a replay. Ends the process if it is broken."""
+    """The address of the replay's server; None if the proxy belongs to none. Ends the process if it is broken."""
     from sessiontap.replay_link import VARIABLE, ReplayAddress
 
     try:

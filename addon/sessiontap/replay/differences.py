@@ -32,7 +32,7 @@ _MOST_STRETCHES = 3
 
 
 class ToldMessages(NamedTuple):
-    """The messages that an earlier request had, too, so that their differences were told: the first ones."""
+    """The first messages, which an earlier request had, too: their differences were told with that one."""
 
     recorded: int = 0
     live: int = 0

@@ -31,7 +31,7 @@ OnFault = Callable[[str, str], None]
 
 
 class _StoppedError(Exception):
-    """There is no time left for it."""
+    """The time for closing is over."""
 
 
 def close_segment(path: Path, *, ours: bool = False, stop: Callable[[], bool] = lambda: False) -> bool:

@@ -68,7 +68,7 @@ class OpenSegment:
 
     @classmethod
     def going_on(cls, path: Path) -> Self:
-        """The segment `path`, plain and with no writer, to append to. The caller sees to it that nobody closes it."""
+        """Return the plain segment `path`, to append to. The caller sees to it that nobody else writes or closes it."""
         self = cls.__new__(cls)
         self.path, self.records, self.dirty = path, 0, False
         flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -98,7 +98,7 @@ class OpenSegment:
         self.dirty = False
 
     def vanished(self) -> bool:
-        """Its name is gone or another file has it: what is written now nobody will find."""
+        """True if the file has lost its name: nobody would find what is written to it now."""
         try:
             there, own = os.stat(self.path), os.fstat(self._file)
         except OSError:
