@@ -122,7 +122,7 @@ def test_a_request_for_which_there_is_no_memory_is_not_kept_and_its_reply_is_rea
 
 
 def test_a_reply_that_is_not_encoded_is_kept_whole_and_read_as_far_as_there_is_memory() -> None:
-    lease = Lease(Budget(1 << 30, alone=len(REPLY) * 2))
+    lease = Lease(Budget(len(REPLY) * 2))
     exchange = exchanged(ASKED, REPLY, lease)
     assert exchange.response is not None
     assert exchange.response.body is not None

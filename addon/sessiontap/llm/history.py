@@ -30,6 +30,7 @@ from sessiontap.llm.message_pieces import (
     plain,
     rough_digest,
     run_digest,
+    said_digest,
 )
 from sessiontap.llm.messages import AGENT, ROLES, Role
 from sessiontap.llm.pick import count, parse, text
@@ -202,7 +203,7 @@ def history(call: Call) -> History:
     for entry in entries:
         chain.append(digest(chain[-1], entry.digest))
     prompt = "\n".join(system)
-    hashed = digest(prompt.encode("utf-8", "surrogatepass")) if prompt else None
+    hashed = said_digest(prompt) if prompt else None
     rest = {key: value for key, value in body.items() if key not in SAID}
     return History(
         entries=tuple(entries),
@@ -272,7 +273,7 @@ def reply_digest(reply: Reply) -> bytes | None:
 
 def text_digest(text: str) -> bytes:
     """Return the digest of a text by itself, as a tool is handed it and as a request opens with it."""
-    return digest(plain(text).encode("utf-8", "surrogatepass"))
+    return said_digest(plain(text))
 
 
 def lines_of(text: str | None) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from sessiontap.exchange import Headers
 from sessiontap.llm.families import FAMILIES, family_of
-from sessiontap.llm.large_bodies import is_large, reduced
+from sessiontap.llm.large_bodies import Room, fitting, is_large
 from sessiontap.llm.pick import parse
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.llm.streaming import body_kind, may_be_json
@@ -93,12 +93,14 @@ def may_be_call(method: str, host: str, path: str, content_type: str | None) -> 
     return endpoint.operation in _RECOGNISED and family_of(endpoint.family).is_request is not None
 
 
-def is_call(method: str, host: str, path: str, body: bytes) -> bool:
-    """Return whether a request that may be a call is one, by its body without its encoding."""
-    return recognised_family(host, method, path, Headers(), body) is not None
+def is_call(method: str, host: str, path: str, body: bytes, room: Room | None = None) -> bool:
+    """Return whether a request that may be a call is one, by its body without its encoding. `room`: to read it."""
+    return recognised_family(host, method, path, Headers(), body, room) is not None
 
 
-def recognised_family(host: str, method: str, path: str, headers: Headers, body: bytes | None) -> str | None:
+def recognised_family(
+    host: str, method: str, path: str, headers: Headers, body: bytes | None, room: Room | None = None
+) -> str | None:
     """Return the wire family of a request, or None if it is not plainly a call of an LLM API.
 
     `path` may have a query. `body` is decoded; None if it is not at hand. If the path is a route, that costs little
@@ -113,7 +115,7 @@ def recognised_family(host: str, method: str, path: str, headers: Headers, body:
         return None
     if body_kind(content_type, body) != "json":
         return None
-    value, _ = parse(reduced(body) if is_large(body) else body)
+    value, _ = parse(fitting(body, room) if is_large(body, room) else body)
     return family.name if isinstance(value, dict) and family.is_request(endpoint.operation, value) else None
 
 

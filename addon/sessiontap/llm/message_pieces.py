@@ -33,6 +33,12 @@ DEEPEST = 8
 """Levels of nested lists and maps that are looked into."""
 _GIST, _GIST_OF = 48, 256
 """Letters, and the characters among which they are looked for."""
+_AT_ONCE = 1 << 16
+"""Characters of a text that are encoded at a time: a long one is not held twice."""
+_LONGEST_PARSED, _MOST_CONTAINERS = 1 << 20, 5_000
+"""Characters and lists and maps of arguments that are parsed; longer ones are compared as they are written."""
+_MOST_COPIED = 1_000
+"""Lists and maps of a value whose numbers are looked at."""
 
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -91,6 +97,21 @@ def digest(*parts: bytes) -> bytes:
     return blake2b(b"".join(parts), digest_size=SIZE).digest()
 
 
+def said_digest(text: str, before: bytes = b"") -> bytes:
+    """Return the digest of `before` and a text."""
+    hashed = blake2b(before, digest_size=SIZE)
+    _add(hashed, text)
+    return hashed.digest()
+
+
+def _add(hashed: blake2b, text: str) -> None:
+    if len(text) <= _AT_ONCE:
+        hashed.update(text.encode("utf-8", "surrogatepass"))
+        return
+    for at in range(0, len(text), _AT_ONCE):
+        hashed.update(text[at : at + _AT_ONCE].encode("utf-8", "surrogatepass"))
+
+
 def plain(text: str) -> str:
     """A text without what its client put in for one request, and without the blanks around it."""
     if "<" in text:
@@ -118,30 +139,53 @@ def without_element(text: str, name: str) -> str:
 
 def spoken(text: str) -> str:
     """An assistant's text without blanks, and without the reasoning that it may open with."""
+    return "".join(_spoken(text))
+
+
+def _spoken(text: str) -> Iterable[str]:
+    """The same in pieces, none empty: the words of a long text apart would take ten times its memory."""
     text = text.strip()
+    start = 0
     for name in THOUGHT if text.startswith("<") else ():
         if text.startswith(f"<{name}>"):
-            _, end, rest = text.partition(f"</{name}>")
-            text = rest if end else text
+            end = text.find(f"</{name}>")
+            start = end + len(f"</{name}>") if end >= 0 else 0
             break
-    return "".join(text.split())
+    if len(text) <= _AT_ONCE:
+        return filter(None, ("".join(text[start:].split()),))
+    pieces = (text[at : at + _AT_ONCE].split() for at in range(start, len(text), _AT_ONCE))
+    return filter(None, map("".join, pieces))
 
 
 def run_digest(text: str, calls: Iterable[tuple[str, Any]]) -> bytes | None:
     """Return the digest of an assistant's run, in a request or a reply; None if it says nothing."""
-    text = spoken(text)
-    written = [name.encode("utf-8", "surrogatepass") + b"\0" + _arguments(given) for name, given in calls]
-    if not text and not written:
-        return None
-    return digest(b"assistant\0", text.encode("utf-8", "surrogatepass"), *(b"\0call\0" + call for call in written))
+    hashed, says = blake2b(b"assistant\0", digest_size=SIZE), False
+    for piece in _spoken(text):
+        hashed.update(piece.encode("utf-8", "surrogatepass"))
+        says = True
+    for name, given in calls:
+        hashed.update(b"\0call\0" + name.encode("utf-8", "surrogatepass") + b"\0")
+        hashed.update(_arguments(given))
+        says = True
+    return hashed.digest() if says else None
 
 
 def rough_digest(text: str, names: Iterable[str]) -> bytes:
     """The part of a run that stays when a framework writes it anew (`{"a": 1}` as `{'a': 1}`, other fences and signs):
     the tools that it calls, else the letters that it begins with. It tells answers to one question apart."""
     names = tuple(names)
-    letters = "" if names else "".join(filter(str.isalnum, spoken(text)[:_GIST_OF]))[:_GIST].lower()
+    begins = "" if names else _beginning(_spoken(text), _GIST_OF)
+    letters = "".join(filter(str.isalnum, begins))[:_GIST].lower()
     return digest("\0".join((letters, *names)).encode("utf-8", "surrogatepass"))[:8]
+
+
+def _beginning(pieces: Iterable[str], size: int) -> str:
+    begins = ""
+    for piece in pieces:
+        begins += piece[:size]
+        if len(begins) >= size:
+            break
+    return begins[:size]
 
 
 def message_digest(role: str, pieces: Iterable[MessagePiece]) -> bytes:
@@ -150,9 +194,11 @@ def message_digest(role: str, pieces: Iterable[MessagePiece]) -> bytes:
     for piece in pieces:
         match piece:
             case TextPiece(text):
-                hashed.update(b"\0text\0" + text.encode("utf-8", "surrogatepass"))
+                hashed.update(b"\0text\0")
+                _add(hashed, text)
             case CallPiece(name, given):
-                hashed.update(b"\0call\0" + name.encode("utf-8", "surrogatepass") + b"\0" + _arguments(given))
+                hashed.update(b"\0call\0" + name.encode("utf-8", "surrogatepass") + b"\0")
+                hashed.update(_arguments(given))
             case ResultPiece(_, found):
                 hashed.update(b"\0result\0" + found)
             case MediaPiece(found):
@@ -163,6 +209,8 @@ def message_digest(role: str, pieces: Iterable[MessagePiece]) -> bytes:
 def _arguments(given: Any) -> bytes:
     """Arguments as one JSON text; none is the same as an empty object."""
     if isinstance(given, str):
+        if len(given) > _LONGEST_PARSED or given.count("{") + given.count("[") > _MOST_CONTAINERS:
+            return given.strip().encode("utf-8", "surrogatepass")
         value, problem = parse(given) if given.strip() else (None, None)
         if problem is not None:
             return given.strip().encode("utf-8", "surrogatepass")
@@ -174,7 +222,9 @@ def json_bytes(value: Any) -> bytes:
     """A JSON value with its keys in order; 1.0 is 1, because a client's language may not know the difference."""
     try:
         written = _encode(value)
-        return _encode(_whole_numbers(value, 0)) if b".0" in written else written
+        if b".0" not in written or written.count(b"{") + written.count(b"[") > _MOST_COPIED:
+            return written
+        return _encode(_whole_numbers(value, 0))
     except (TypeError, ValueError, RecursionError, UnicodeEncodeError):
         return repr(value).encode("utf-8", "surrogatepass")
 

@@ -23,6 +23,7 @@ from sessiontap.llm.message_pieces import (
     json_bytes,
     message_digest,
     plain,
+    said_digest,
 )
 from sessiontap.llm.pick import dicts, dig, text
 
@@ -114,7 +115,7 @@ class ContentReader:
         elif isinstance(content, str):
             content = plain(content)
         if isinstance(content, str):
-            return ResultPiece(call_id, digest(b"text\0", content.encode("utf-8", "surrogatepass")))
+            return ResultPiece(call_id, said_digest(content, b"text\0"))
         return ResultPiece(call_id, digest(b"json\0", json_bytes(content)))
 
     def _part(self, part: dict[str, Any]) -> list[MessagePiece]:

@@ -21,11 +21,13 @@ MOST_DOLLARS = 10**9
 
 _decode = msgspec.json.decode
 _BOM = b"\xef\xbb\xbf"
-_MOST_TOLERATED = 16 * 1024 * 1024
-"""Bytes that are read a second time, tolerantly: about 50 ms a MiB at worst."""
+MOST_TOLERATED = 16 * 1024 * 1024
+"""Bytes, as a text, that are read a second time, tolerantly: about 50 ms a MiB at worst."""
 _MOST_DIGITS = 308
 """Of a whole number, as many as a float can have."""
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+_BEYOND_BASIC = tuple(bytes([lead]) for lead in range(0xF0, 0x100))
+"""The first bytes of characters beyond the first 65,536, and what begins none."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 """In a parsed text: pairs are one character by then."""
 
@@ -45,13 +47,21 @@ def parse(data: bytes | str | msgspec.Raw) -> tuple[Any, str | None]:
 
 def _tolerant(data: bytes | str | msgspec.Raw) -> Any:
     """The value of what is nearly JSON. Raises ValueError or RecursionError."""
-    if len(data) > _MOST_TOLERATED:
+    if len(data) * (1 if isinstance(data, str) else text_width(data)) > MOST_TOLERATED:
         raise ValueError("too long to be read twice")
     if not isinstance(data, str):
         data = bytes(data)  # it may be msgspec's Raw, a part of a value that is not decoded yet
     said = data if isinstance(data, str) else data.decode(json.detect_encoding(data), "replace")
     value = _LENIENT.decode(said)
     return _without_surrogates(value) if _SURROGATE_ESCAPE.search(said) or not isinstance(data, bytes) else value
+
+
+def text_width(data: bytes | msgspec.Raw) -> int:
+    """Return the bytes that a character of the text takes at most if these are its UTF-8."""
+    data = bytes(data)
+    if data.isascii():
+        return 1
+    return 4 if any(lead in data for lead in _BEYOND_BASIC) else 2
 
 
 def _finite(digits: str) -> float | None:
@@ -67,13 +77,17 @@ _LENIENT = json.JSONDecoder(parse_float=_finite, parse_int=_whole, parse_constan
 
 
 def _without_surrogates(value: Any) -> Any:
-    """Raises RecursionError if it is nested too deep."""
+    """Changes lists and maps in place. Raises RecursionError if it is nested too deep."""
     if isinstance(value, str):
         return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
     if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_surrogates(inner) for inner in value]
+        for key, inner in value.items():
+            value[key] = _without_surrogates(inner)
+        if any(map(_SURROGATE.search, value)):
+            return {_without_surrogates(key): inner for key, inner in value.items()}
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            value[at] = _without_surrogates(inner)
     return value
 
 

@@ -17,7 +17,6 @@ from sessiontap.llm.history import History
 from sessiontap.llm.refusal import Refusal
 from sessiontap.proxy.bodies import BodyTap
 from sessiontap.proxy.connections import Connection, Destination
-from sessiontap.recording.budget import ReadingLease
 from sessiontap.rules import Decision, FilledSettings
 from sessiontap.sessions import Link, Session
 from sessiontap.sessions.match_scope import MatchScope
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from mitmproxy import http
 
     from sessiontap.proxy.gateway_stream import GatewayAttempt
+    from sessiontap.proxy.prepare import ReadingMemory
 
 NO_LINK = Link()
 
@@ -128,8 +128,8 @@ class CallContext:
     """At its gateway, while that has not answered."""
     refusal: Refusal | None = None
     """The answer that it gets in its server's stead: a limit of the rules is reached."""
-    decoded: ReadingLease | None = None
-    """Of the memory that its request takes decoded, until it is planned."""
+    memory: ReadingMemory | None = None
+    """The memory that its request takes while it is read, until it is planned."""
     request_tap: BodyTap | None = None
     reply_tap: BodyTap | None = None
     first_byte: int | None = None

@@ -14,13 +14,23 @@ from typing import Any
 
 from sessiontap.faults import Faults
 from sessiontap.llm.call import Call
+from sessiontap.llm.large_bodies import Room
 from sessiontap.proxy import open_files
 from sessiontap.proxy.alerts import Alerts
 from sessiontap.proxy.call_context import CallContext, Plan
 from sessiontap.proxy.finish import OVER_BUDGET, Bodies, Heads, finished_call
 from sessiontap.proxy.notices import Notices
 from sessiontap.proxy.plan import Planner, facts_of
-from sessiontap.proxy.prepare import NO_MEMORY, as_turn, history_of, is_heavy, read, slimmed
+from sessiontap.proxy.prepare import (
+    NO_MEMORY,
+    READERS_PATIENCE,
+    ReadingMemory,
+    as_turn,
+    history_of,
+    is_heavy,
+    read,
+    slimmed,
+)
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.replies import PATIENCE, Replies
 from sessiontap.recording.budget import Budget, ReadingLease, Shares
@@ -62,6 +72,7 @@ class Calls:
             return None
         self.prepare(context, wire)
         if self._awaited(context) or self.planner.store.is_shared or self.alerts.waits(self._rules()):
+            _settle_memory(context)
             return None
         return slimmed(context, self.decide(context))
 
@@ -76,19 +87,30 @@ class Calls:
         """As `prepare`; a large request is read on another thread, one at a time, while others come and go."""
         if not _is_large(context, wire):
             self.prepare(context, wire)
-            return
-        await asyncio.get_running_loop().run_in_executor(self._reader, self.prepare, context, wire)
+        else:
+            reader, patience = self._reader, READERS_PATIENCE
+            await asyncio.get_running_loop().run_in_executor(reader, self.prepare, context, wire, patience)
+        _settle_memory(context)
 
-    async def aside(self, look: Callable[[], bool]) -> bool:
-        """Return what `look` finds in a large request, on the thread that reads these, one at a time."""
-        return await asyncio.get_running_loop().run_in_executor(self._reader, look)
+    async def look(self, wire: bytes, encoding: str | None, is_call: Callable[[bytes, Room], bool]) -> bool:
+        """Return whether `is_call` finds a call in a request; into a large one it looks where these are read."""
 
-    def prepare(self, context: CallContext, wire: bytes | None) -> None:
-        """Read the request, and the conversation in it."""
+        def decoded_and_asked(patience: float = 0) -> bool:
+            memory = ReadingMemory(ReadingLease(self.budget), patience)
+            body = memory.decoded(wire, encoding)
+            return body.problem is None and is_call(body.data, memory.room())
+
+        if not is_heavy(wire, encoding):
+            return decoded_and_asked()
+        reader = self._reader
+        return await asyncio.get_running_loop().run_in_executor(reader, decoded_and_asked, READERS_PATIENCE)
+
+    def prepare(self, context: CallContext, wire: bytes | None, patience: float = 0) -> None:
+        """Read the request, and the conversation in it. Waits `patience` seconds at most for memory to do so."""
         if context.connection.caller is None and open_files.none_left():
             self.notices.no_files()
-        context.decoded = ReadingLease(self.budget)
-        context.request, call, problem = read(context.request, context.destination, wire, context.decoded)
+        context.memory = ReadingMemory(ReadingLease(self.budget), patience)
+        context.request, call, problem = read(context.request, context.destination, wire, context.memory)
         if problem is not None:
             context.flags.append("undecodable")
         if NO_MEMORY in call.asked.problems:
@@ -224,6 +246,11 @@ class Calls:
     def _take_update(self, update: PlannerUpdate) -> None:
         with self.faults.guard("conversations"):
             self.planner.update(update)
+
+
+def _settle_memory(context: CallContext) -> None:
+    if context.memory is not None:
+        context.memory.settle(context.request.body)
 
 
 def _is_large(context: CallContext, wire: bytes | None) -> bool:

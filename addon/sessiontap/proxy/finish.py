@@ -94,7 +94,7 @@ def captured_bodies(context: CallContext, flow: http.HTTPFlow, budget: Budget) -
 def finished_call(context: CallContext, outcome: Outcome, duration: int, heads: Heads, bodies: Bodies) -> FinishedCall:
     """Return the call in plain values, without what only the proxy needs. `duration` is nanoseconds."""
     call, connection, asked = context.call, context.connection, context.request
-    if call is not None:
+    if call is not None and (call.json is not None or call.asked.message or call.asked.prompt):
         call = replace(call, json=None, asked=replace(call.asked, message=None, prompt=None))
     return FinishedCall(
         id=context.id,

@@ -27,8 +27,8 @@ from mitmproxy.proxy.mode_specs import RegularMode, ReverseMode, UpstreamMode
 from mitmproxy.tls import ClientHello
 
 from sessiontap.bounded_dict import BoundedDict
-from sessiontap.llm.content_encoding import decode
 from sessiontap.llm.hosts import is_call, may_be_call, provider_of
+from sessiontap.llm.large_bodies import Room
 from sessiontap.proxy import bodies, redirected
 from sessiontap.proxy.connections import Connection, Destination, destinations, is_address
 from sessiontap.proxy.distrust import Distrust, Verdict, failure_of, fingerprint
@@ -37,7 +37,6 @@ from sessiontap.proxy.gateway_stream import GatewayAttempt
 from sessiontap.proxy.layers import ClientTls, Http, HttpSettings, Raw, ServerTls, TlsToOpen, Undecided
 from sessiontap.proxy.passed import Passage, Passed, Why
 from sessiontap.proxy.plan import facts_of
-from sessiontap.proxy.prepare import is_heavy
 from sessiontap.proxy.service import Service
 
 SILENCES = (0.2, 1.0, 3.0)
@@ -228,11 +227,10 @@ class Interception:
         """Return whether such a request is one, now that its body has come."""
         wire, encoding = request.raw_content or b"", request.headers.get("content-encoding")
 
-        def look() -> bool:
-            body = decode(wire, encoding)
-            return body.problem is None and is_call(request.method, host, request.path, body.data)
+        def look(body: bytes, room: Room) -> bool:
+            return is_call(request.method, host, request.path, body, room)
 
-        return await self._service.calls.aside(look) if is_heavy(wire, encoding) else look()
+        return await self._service.calls.look(wire, encoding, look)
 
     def lets_pass(self, flow: http.HTTPFlow, known: Connection, host: str, why: Why, *, streams: bool) -> None:
         """Take in a request that passes unrecorded, and count its body. `streams`: it is yet to come."""

@@ -14,7 +14,7 @@ from sessiontap.headers import AppSession
 from sessiontap.llm.call import Asked, Call
 from sessiontap.llm.content_encoding import HARMLESS, LIMIT, Decoded, decode
 from sessiontap.llm.history import History, history
-from sessiontap.llm.large_bodies import is_too_long, readable
+from sessiontap.llm.large_bodies import Room, is_too_long, measured, readable
 from sessiontap.llm.read import read_request
 from sessiontap.llm.routes import endpoint_of
 from sessiontap.proxy.call_context import CallContext, Plan, SocketContext
@@ -25,26 +25,68 @@ from sessiontap.sessions.match_scope import MatchScope, match_scope_of
 
 LIGHT, HEAVY = 1 << 16, 1 << 20
 """Bytes of a request that is always, and of one that is never, read on the loop."""
+SHORT = 1 << 14
+"""Bytes of a request that is held until its call ends."""
 MANY_PARTS = 5_000
 """Objects in the JSON of one in between."""
+READERS_PATIENCE = 0.25
+"""Seconds that the thread for large requests waits for memory that the ones before have until they are planned."""
 TOO_LARGE = "the request is too large to be read in full"
 NO_MEMORY = "there is no memory to read the request in full"
 TOO_LONG = "the request's conversation is too long to be followed"
 
 
+class ReadingMemory:
+    """The memory that reading one request takes. On the thread for large ones it may be waited for."""
+
+    def __init__(self, lease: ReadingLease, patience: float = 0) -> None:
+        self.lease = lease
+        self.was_refused = False
+        self._patience = patience
+        self._decoded = 0
+
+    def decoded(self, wire: bytes, encodings: str | None) -> Decoded:
+        """Decode a body, as far as there is memory."""
+        if not encodings:
+            return decode(wire, encodings)
+        most = min(LIMIT, max(HARMLESS, self.lease.budget.most))
+        decoded = decode(wire, encodings, limit=most, fits=lambda size: self._reach(2 * size))  # in pieces and as one
+        self._decoded = len(decoded.data)
+        self.lease.shrink(self._decoded)
+        return decoded
+
+    def room(self) -> Room:
+        """Return the memory for the objects of a body that was decoded."""
+        return Room(lambda size: self.lease.read(self._decoded + size), lambda size: self._reach(self._decoded + size))
+
+    def _reach(self, size: int) -> bool:
+        if self.lease.read(size, self._patience):
+            return True
+        self.was_refused = True
+        return False
+
+    def settle(self, body: bytes | None) -> None:
+        """Count what a body became, no longer the worst: its call has to wait, and takes memory from other bodies."""
+        budget = self.lease.budget
+        if body is not None and budget.read > budget.reading:
+            self.lease.shrink(self._decoded + measured(body).memory)
+
+
 def read(
-    request: Request, destination: Destination, wire: bytes | None, lease: ReadingLease | None = None
+    request: Request,
+    destination: Destination,
+    wire: bytes | None,
+    memory: ReadingMemory | None = None,
 ) -> tuple[Request, Call, str | None]:
     """The request with its body decoded, what it asks for, and what was wrong with its encoding.
 
-    `lease`: of the memory that a decoded body takes, and a large one as objects. The decoded body is had in any case.
-
-    Of a body that is too large, whose encoding stands for too much, or whose objects find no memory, only a part is
-    read: see `Call.partial`.
+    Of a body that is too large, whose encoding stands for too much, or that finds no `memory` decoded or as objects,
+    only a part is read: see `Call.partial`.
     """
-    problem, is_beyond, too_large = None, False, TOO_LARGE
+    problem, is_beyond = None, False
     if wire is not None:
-        decoded = _decoded(wire, request.headers.get("content-encoding"), lease)
+        encodings = request.headers.get("content-encoding")
+        decoded = decode(wire, encodings) if memory is None else memory.decoded(wire, encodings)
         is_beyond, problem = decoded.beyond, decoded.problem
         body = None if is_beyond else decoded.data
         request = Request(
@@ -53,30 +95,14 @@ def read(
     host, provider = destination.host, destination.provider
     endpoint = endpoint_of(request.method, host, request.path, provider, operation=destination.operation)
 
-    def fits(size: int) -> bool:
-        nonlocal too_large
-        if lease is None or lease.read(held + size):
-            return True
-        too_large = NO_MEMORY
-        return False
-
-    held = lease.size if lease is not None else 0
-    part = readable(request, fits)
+    part = readable(request, memory.room() if memory is not None else None)
     call = read_request(part or request, endpoint)
     if part is not None or is_beyond:
-        call = replace(call, partial=True, asked=_with_problem(call, too_large))
+        why = NO_MEMORY if memory is not None and memory.was_refused else TOO_LARGE
+        call = replace(call, partial=True, asked=_with_problem(call, why))
     elif is_too_long(call):
         call = replace(call, asked=_with_problem(call, TOO_LONG))
     return request, call, problem
-
-
-def _decoded(wire: bytes, encodings: str | None, lease: ReadingLease | None) -> Decoded:
-    if lease is None or not encodings:
-        return decode(wire, encodings)
-    most = min(LIMIT, max(HARMLESS, lease.budget.most))
-    decoded = decode(wire, encodings, limit=most, fits=lease.hold)
-    lease.shrink(len(decoded.data))
-    return decoded
 
 
 def as_turn(call: Call, socket: SocketContext | None) -> Call:
@@ -108,15 +134,24 @@ def is_heavy(wire: bytes, encoding: str | None) -> bool:
 
 
 def slimmed(context: CallContext, plan: Plan) -> Plan:
-    """Free what only planning needed of a large request: the call may take minutes. The plan without it."""
-    if context.decoded is not None:
-        context.decoded.end()
-    if context.request.body is None or len(context.request.body) <= LIGHT:
+    """Free what only planning needed of a request: the call may take minutes. The plan without it. Of a short request
+    that costs more than it frees: what it takes counts until the call ends."""
+    body, memory = context.request.body, context.memory
+    if body is not None and len(body) <= SHORT:
+        if memory is not None:
+            memory.settle(body)
         return plan
-    context.request = replace(context.request, body=None)
-    context.call = replace(plan.call, json=None)
-    context.history = context.history.tail() if context.history is not None else None
-    return replace(plan, call=context.call, history=plan.history.tail() if plan.history is not None else None)
+    call, history = plan.call, plan.history
+    if body is not None:
+        context.request = replace(context.request, body=None)
+        history = history.tail() if history is not None else None
+    asked = call.asked
+    if len(asked.message or "") + len(asked.prompt or "") > SHORT:
+        asked = replace(asked, message=None, prompt=None)
+    context.call, context.history = replace(call, json=None, asked=asked), history
+    if memory is not None:
+        memory.lease.end()
+    return replace(plan, call=context.call, history=history)
 
 
 class Client(NamedTuple):

@@ -27,7 +27,7 @@ from sessiontap.proxy.call_context import CallContext, Plan, SocketContext
 from sessiontap.proxy.calls import Calls
 from sessiontap.proxy.finish import OVER_BUDGET, Bodies, CapturedBody, Heads
 from sessiontap.proxy.in_flight import Progress
-from sessiontap.proxy.prepare import socket_conversation
+from sessiontap.proxy.prepare import slimmed, socket_conversation
 from sessiontap.recording.budget import Budget, Lease
 from sessiontap.recording.finished import BodyTransfer, Outcome
 from sessiontap.sessions.declared import conversation_id
@@ -258,6 +258,7 @@ class Socket:
         upgrade, call = self._upgrade, entry.call
         self._unplanned.remove(entry)
         if plan is not None:
+            plan = slimmed(call, plan)
             told = conversation_id(socket_conversation(plan.call, upgrade.id))
             self._has_begun = self._has_begun or plan.link.conversation == told
             sent = upgrade.plan

@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 from dataclasses import dataclass
 
 DEFAULT = 256 << 20
@@ -127,16 +128,22 @@ class Budget:
         """Bytes that bodies may still take."""
         return self.limit - self.used + min(self.read, self.reading)
 
-    def take_to_read(self, size: int) -> bool:
-        """Take `size` bytes more of those for reading, and beyond them of the bodies'. False: they would have less left
-        than that."""
+    def take_to_read(self, size: int, held: int = 0, patience: float = 0) -> bool:
+        """Take `size` bytes more of those for reading, and beyond them of the bodies', for a reader of `held`. False:
+        they would have less left than that. Waits `patience` seconds at most for what other readers give back."""
+        until = time.monotonic() + patience if patience else 0.0
         with self._changed:
-            beyond = max(0, self.read + size - self.reading) - max(0, self.read - self.reading)
-            if beyond > self.free - beyond:
-                return False
+            while not self._leaves_enough(size):
+                left = until - time.monotonic() if patience and self.read > held else 0
+                if left <= 0 or not self._changed.wait(left):
+                    return False
             self.used += size
             self.read += size
             return True
+
+    def _leaves_enough(self, size: int) -> bool:
+        beyond = max(0, self.read + size - self.reading) - max(0, self.read - self.reading)
+        return beyond <= self.free - beyond
 
     def force(self, size: int, to_read: bool = False) -> None:
         """Take `size` bytes that are already in use."""
@@ -183,6 +190,10 @@ class Lease:
         self.size += size
         return True
 
+    def grow_to(self, size: int) -> bool:
+        """Have at least `size` bytes. False: they may not be had at once."""
+        return size <= self.size or self.grow(size - self.size)
+
     def hold(self, size: int) -> bool:
         """Have at least `size` bytes, which are in use whether there is room for them or not. Returns True."""
         if size > self.size:
@@ -219,10 +230,10 @@ class ReadingLease(Lease):
     __slots__ = ()
     to_read = True
 
-    def read(self, size: int) -> bool:
-        """Have at least `size` bytes. False: they may not be had."""
+    def read(self, size: int, patience: float = 0) -> bool:
+        """Have at least `size` bytes, after `patience` seconds at most. False: they may not be had."""
         if size > self.size:
-            if not self.budget.take_to_read(size - self.size):
+            if not self.budget.take_to_read(size - self.size, self.size, patience):
                 return False
             self.size = size
         return True

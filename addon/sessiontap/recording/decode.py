@@ -18,7 +18,7 @@ from sessiontap.headers import trace_id
 from sessiontap.llm.call import Reply
 from sessiontap.llm.content_encoding import LIMIT, Decoded, Fits, decode, decode_chunks
 from sessiontap.llm.history import ReplyFingerprint, fingerprint_of
-from sessiontap.llm.large_bodies import read_bounded
+from sessiontap.llm.large_bodies import Room, read_bounded
 from sessiontap.recording.budget import COPIES, Lease
 from sessiontap.recording.finished import BodyTransfer, Fields, FinishedCall, Outcome, PlannerUpdate
 from sessiontap.sessions.conversations import to_state
@@ -119,7 +119,8 @@ def decode_exchange(
             reply = Reply(problems=(f"the reply's body was {response_body.problem}, and is not kept",))
         else:
             with faults.guard("reading a reply"):
-                reply = read_bounded(call.call, request, response, lambda size: reach(held + size))
+                room = Room(lambda size: lease is None or lease.grow_to(held + size), lambda size: reach(held + size))
+                reply = read_bounded(call.call, request, response, room)
                 flags = flags[:-1]
     if call.plan is None:
         flags = (*flags, "undecided")
