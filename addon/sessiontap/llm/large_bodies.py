@@ -85,7 +85,7 @@ _decode = msgspec.json.Decoder(_Fields).decode
 
 
 class Measure(NamedTuple):
-    """What a body's JSON becomes."""
+    """The size of what a body becomes when it is read."""
 
     values: int
     memory: int
@@ -149,7 +149,7 @@ def _characters(piece: bytes) -> tuple[int, int]:
 
 
 def measured(body: bytes) -> Measure:
-    """Count what a body's JSON becomes. Its texts are told from the rest, so that what they hold counts as text."""
+    """Measure a body as JSON. Its texts are told from the rest, so that what they hold counts as text."""
     objects = keys = lists = commas = quotes = at = 0
     texts, in_text = _Texts(), False
     while at < len(body):
