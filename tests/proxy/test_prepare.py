@@ -23,11 +23,11 @@ from sessiontap.proxy.prepare import (
     MANY_PARTS,
     NO_MEMORY,
     TOO_LARGE,
-    ReadingMemory,
     is_heavy,
     read,
     slimmed,
 )
+from sessiontap.proxy.reading_memory import ReadingMemory
 from sessiontap.recording.budget import Budget, Lease, ReadingLease, Shares
 from sessiontap.rules.decision import Decision, FilledSettings
 

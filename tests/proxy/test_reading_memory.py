@@ -13,7 +13,8 @@ import pytest
 from sessiontap.exchange import Headers, Request
 from sessiontap.llm.large_bodies import measured
 from sessiontap.proxy.connections import Destination
-from sessiontap.proxy.prepare import ReadingMemory, history_of, read
+from sessiontap.proxy.prepare import history_of, read
+from sessiontap.proxy.reading_memory import ReadingMemory
 from sessiontap.recording.budget import Budget, ReadingLease
 
 SIZE = 1 << 17

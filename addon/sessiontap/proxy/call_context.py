@@ -17,6 +17,7 @@ from sessiontap.llm.history import History
 from sessiontap.llm.refusal import Refusal
 from sessiontap.proxy.bodies import BodyTap
 from sessiontap.proxy.connections import Connection, Destination
+from sessiontap.proxy.reading_memory import ReadingMemory
 from sessiontap.rules import Decision, FilledSettings
 from sessiontap.sessions import Link, Session
 from sessiontap.sessions.match_scope import MatchScope
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from mitmproxy import http
 
     from sessiontap.proxy.gateway_stream import GatewayAttempt
-    from sessiontap.proxy.prepare import ReadingMemory
 
 NO_LINK = Link()
 

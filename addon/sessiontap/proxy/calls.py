@@ -24,13 +24,13 @@ from sessiontap.proxy.plan import Planner, facts_of
 from sessiontap.proxy.prepare import (
     NO_MEMORY,
     READERS_PATIENCE,
-    ReadingMemory,
     as_turn,
     history_of,
     is_heavy,
     read,
     slimmed,
 )
+from sessiontap.proxy.reading_memory import ReadingMemory
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.replies import PATIENCE, Replies
 from sessiontap.recording.budget import Budget, ReadingLease, Shares
