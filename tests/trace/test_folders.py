@@ -33,6 +33,7 @@ def open_umask() -> Iterator[None]:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # where a folder could stand in for the usual one
     (tmp_path / "home").mkdir(mode=0o755)
     return tmp_path / "home" / ".sessiontap"
 
