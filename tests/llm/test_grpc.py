@@ -8,9 +8,14 @@ import pytest
 
 from sessiontap.exchange import Headers, Response
 from sessiontap.llm.call import CallError
-from sessiontap.llm.content_encoding import HARMLESS
-from sessiontap.llm.content_encoding import LIMIT as LIMIT_OF_ALL
-from sessiontap.llm.grpc import is_grpc, messages, status_error
+from sessiontap.llm.grpc import (
+    MOST_COMPRESSED,
+    decompressed_size,
+    has_compressed,
+    is_grpc,
+    messages,
+    status_error,
+)
 
 
 def framed(data: bytes, compressed: int = 0) -> bytes:
@@ -39,23 +44,38 @@ def test_messages(body: bytes, expected: list[tuple[bytes, int, str | None, bool
         assert (one.fault is None) if said is None else (said in (one.fault or ""))
 
 
-LARGE = gzip.compress(bytes(HARMLESS), 9)
+LARGE = gzip.compress(bytes(MOST_COMPRESSED // 4), 9)
 
 
 @pytest.mark.parametrize(
     ("message", "most"),
     [
-        pytest.param(LARGE, LIMIT_OF_ALL // HARMLESS, id="each as large as any may be"),
-        pytest.param(gzip.compress(bytes(2 * HARMLESS), 9), 1, id="each a bomb"),
+        pytest.param(LARGE, 4, id="each a quarter of what is read"),
+        pytest.param(gzip.compress(bytes(2 * MOST_COMPRESSED), 9), 1, id="each a bomb"),
     ],
 )
 def test_compressed_messages_are_decoded_as_far_as_one_body_may_be(message: bytes, most: int) -> None:
-    """8 KB stand for 8 MB, so a body of a megabyte could stand for one gigabyte."""
+    """8 KB may stand for 8 MB, so a body of a megabyte could stand for one gigabyte."""
     *found, last = messages(framed(message, 1) * 20, Headers([("grpc-encoding", "gzip")]))
     assert len(found) == most
-    assert sum(len(one.data) for one in found) <= LIMIT_OF_ALL
+    assert sum(len(one.data) for one in found) <= MOST_COMPRESSED
     assert (last.data, last.end) == (b"", 20 * len(framed(message)))
     assert "too large; what follows is lost" in (last.fault or "")
+
+
+@pytest.mark.parametrize(
+    ("body", "is_compressed", "size"),
+    [
+        (b"", False, 0),
+        (framed(b"abc") + framed(b"a"), False, 4),
+        (framed(b"abc") + framed(gzip.compress(bytes(5000)), 1), True, 5003),
+        (framed(b"abc") + b"\1\0", False, 3),
+    ],
+    ids=["nothing", "plain", "one of two", "cut in its head"],
+)
+def test_bytes_of_messages(body: bytes, is_compressed: bool, size: int) -> None:
+    found = has_compressed(body), decompressed_size(body, Headers([("grpc-encoding", "gzip")]))
+    assert found == (is_compressed, size)
 
 
 def test_a_compressed_message_that_does_not_say_how() -> None:

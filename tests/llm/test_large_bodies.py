@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import struct
 import zlib
@@ -203,3 +204,29 @@ def test_tool_calls_and_problems_are_as_many_as_anybody_reads() -> None:
     read = reply(body, "application/json")
     assert len(read.tool_calls) == large_bodies.MOST_TOOLS
     assert read.problems == ("of 5000 tool calls the first 1000 are kept",)
+
+
+# -- gRPC --------------------------------------------------------------------------------------------------------------
+
+_MESSAGE = gzip.compress(bytes(100_000))
+COMPRESSED = b"\1" + len(_MESSAGE).to_bytes(4) + _MESSAGE
+GRPC = Headers([("content-type", "application/grpc"), ("grpc-encoding", "gzip")])
+
+
+def test_a_compressed_message_counts_as_what_it_becomes() -> None:
+    asked: list[int] = []
+    sent = Request("POST", "api.x.ai", "/xai_api.Chat/GetCompletion", GRPC, COMPRESSED)
+    assert readable(sent, asking(asked)) is None
+    assert asked[-1] >= DENSEST * 100_000
+
+
+@pytest.mark.parametrize("least", [0, 17 << 20], ids=["to decompress it", "for what it becomes"])
+def test_a_compressed_message_without_memory_is_not_read(least: int) -> None:
+    dense = gzip.compress(bytes(7 << 20))
+    body = b"\1" + len(dense).to_bytes(4) + dense
+    fits = room(lambda size: size <= least)
+    part = readable(Request("POST", "api.x.ai", "/xai_api.Chat/GetCompletion", GRPC, body), fits)
+    assert part is not None
+    assert part.body is None
+    found = read_bounded(call(), request(b""), Response(200, GRPC, body), fits)
+    assert "too large to be read in the memory that there is" in found.problems[0]

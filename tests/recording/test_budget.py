@@ -178,3 +178,12 @@ def test_what_is_read_leaves_half_to_bodies_and_all_when_it_is_over() -> None:
     assert not Lease(budget).grow(1)
     lease.end()
     assert (budget.used, budget.read, budget.free) == (50, 0, 50)
+
+
+def test_what_is_in_use_counts_whether_there_is_room_or_not() -> None:
+    budget = Budget(100)
+    lease = Lease.of(budget, 90)
+    lease.use(50)
+    assert (lease.size, budget.used, budget.free) == (140, 140, -40)
+    lease.end()
+    assert budget.used == 0

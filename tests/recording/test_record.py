@@ -15,10 +15,12 @@ from sessiontap.exchange import Headers
 from sessiontap.gateways import Direct, Route
 from sessiontap.header_edit import Edit
 from sessiontap.llm.call import Agent, Asked, Billed, Call, CallError, Endpoint, Reply, ToolCall, Usage
+from sessiontap.recording import record
 from sessiontap.recording.decode import DecodedBody
 from sessiontap.recording.finished import CallCounted
 from sessiontap.recording.record import caller_record, is_kept
 from sessiontap.redaction import Redactor
+from sessiontap.redaction.memory_in_use import HIT
 from sessiontap.rules.decision import Decision, FilledSettings
 from sessiontap.sessions.session import Link, Session
 from sessiontap.trace import Writer, body
@@ -349,3 +351,16 @@ def test_what_the_providers_headers_say_of_the_request_and_its_limits():
 
     assert llm["request_id"] == "req_1"
     assert llm["rate_limits"] == {"x-ratelimit-remaining-tokens": "12", "retry-after": "3"}
+
+
+def test_memory_is_told_of_for_each_body_that_is_full_of_credentials() -> None:
+    keys = DecodedBody(b" ".join(b"sk-proj-%040dabcDEF" % number for number in range(1_000)))
+    told: list[int] = []
+    one = replace(SEEN, request=replace(SEEN.request, body=keys))
+    record.call_record(one.finished, one.exchange, REDACTOR, used=told.append)
+    of_one = sum(told)
+    assert of_one >= 1_000 * HIT
+    assert SEEN.response is not None
+    both = replace(one, response=replace(SEEN.response, body=keys))
+    record.call_record(both.finished, both.exchange, REDACTOR, used=told.append)
+    assert sum(told) == 3 * of_one

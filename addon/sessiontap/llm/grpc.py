@@ -13,11 +13,13 @@ from urllib.parse import unquote
 
 from sessiontap.exchange import Headers, Request, Response
 from sessiontap.llm.call import CallError
-from sessiontap.llm.content_encoding import LIMIT, Decoded, decode
+from sessiontap.llm.content_encoding import HARMLESS, Decoded, decode
 from sessiontap.llm.protobuf import Damaged, Schema, message
 
 _HEAD = 5
 """Bytes before a message."""
+MOST_COMPRESSED = HARMLESS
+"""Bytes that the compressed messages of a body become, all together, as far as they are read."""
 _LONGEST = 64 * 1024
 """Characters of an error's message that are kept."""
 
@@ -47,8 +49,8 @@ def is_grpc(headers: Headers) -> bool:
 
 def messages(body: bytes, headers: Headers) -> Iterator[GrpcMessage]:
     """Yield the messages of a whole or cut body, in order: compressed ones as long as all together are no more than
-    `LIMIT` bytes, since a body may have a bomb in every few thousand."""
-    at, left = 0, LIMIT
+    `MOST_COMPRESSED` bytes, since a body may have a bomb in every few thousand."""
+    at, left = 0, MOST_COMPRESSED
     while at < len(body):
         end = at + _HEAD + int.from_bytes(body[at + 1 : at + _HEAD])
         if at + _HEAD > len(body) or end > len(body):
@@ -66,9 +68,25 @@ def messages(body: bytes, headers: Headers) -> Iterator[GrpcMessage]:
         else:
             encoding = headers.get("grpc-encoding")
             decoded = decode(data, encoding, limit=left)
-            left -= LIMIT if decoded.beyond else max(len(decoded.data), len(data))
+            left -= MOST_COMPRESSED if decoded.beyond else max(len(decoded.data), len(data))
             yield _decompressed(decoded, end, encoding)
         at = end
+
+
+def has_compressed(body: bytes) -> bool:
+    """Return whether a message of a body is compressed."""
+    at = 0
+    while at + _HEAD <= len(body):
+        if body[at] == 1:
+            return True
+        at += _HEAD + int.from_bytes(body[at + 1 : at + _HEAD])
+    return False
+
+
+def decompressed_size(body: bytes, headers: Headers) -> int:
+    """Return the bytes of all messages that are read, decompressed. Finding out takes twice `MOST_COMPRESSED` at most,
+    and nothing stays of it."""
+    return sum(len(one.data) for one in messages(body, headers))
 
 
 def request_message(request: Request, schema: Schema) -> tuple[dict[str, Any] | None, str | None]:

@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from sessiontap.exchange import Request, Response
+from sessiontap.exchange import Headers, Request, Response
+from sessiontap.llm import grpc
 from sessiontap.llm.call import Call, Reply
 from sessiontap.llm.families import FIELDS, MESSAGE_SHAPES, MESSAGES, PROMPTS, TOOLS
 from sessiontap.llm.pick import MOST_TOLERATED, text_width
@@ -213,13 +214,15 @@ def readable(request: Request, room: Room | None = None) -> Request | None:
 
     Of a body that is no object, or of other JSON than one value, nothing is read.
     """
-    body = request.body
-    if body is None or (len(body) <= SMALL and (room is None or room.fits(DENSEST * len(body)))):
+    body, content_type = request.body, request.headers.get("content-type")
+    if body is None:
         return None
-    content_type = request.headers.get("content-type")
+    is_compressed = _is_grpc(content_type) and grpc.has_compressed(body)
+    if not is_compressed and len(body) <= SMALL and (room is None or room.fits(DENSEST * len(body))):
+        return None
     kind = body_kind(content_type, body)
     if kind == "binary":
-        is_beyond = _is_grpc(content_type) and room is not None and not room.reach(DENSEST * len(body))
+        is_beyond = _is_grpc(content_type) and room is not None and not _fits_as_grpc(body, request.headers, room)
     else:
         is_beyond = is_large(body, room)
     if not is_beyond:
@@ -264,10 +267,15 @@ def read_bounded(call: Call, request: Request, response: Response, room: Room | 
 
 def _too_many(response: Response, kind: BodyKind, room: Room | None) -> str | None:
     """Return the reason why a stream is too large to be read, in words, or None."""
-    body = response.body
-    if len(body) <= MOST_VALUES and (room is None or room.fits(DENSEST * len(body) + _EVENT)):
+    body, as_grpc = response.body, kind == "binary" and _is_grpc(response.headers.get("content-type"))
+    is_compressed = as_grpc and grpc.has_compressed(body)
+    if not is_compressed and len(body) <= MOST_VALUES and (room is None or room.fits(DENSEST * len(body) + _EVENT)):
         return None
-    if kind == "binary" and not _is_grpc(response.headers.get("content-type")):
+    if kind == "binary" and not as_grpc:
+        return None
+    if is_compressed and room is not None and not _fits_as_grpc(body, response.headers, room):
+        return f"the response of {len(body)} bytes is too large to be read in the memory that there is"
+    if is_compressed:
         return None
     memory = DENSEST * min(len(body), MOST_VALUES) + len(body) * _COPIES
     if kind in STREAMS:
@@ -293,6 +301,16 @@ def _too_many(response: Response, kind: BodyKind, room: Room | None) -> str | No
 def _is_grpc(content_type: str | None) -> bool:
     """Its messages, of at most so many fields as there are values, are no denser than JSON."""
     return (content_type or "").strip().lower().startswith("application/grpc")
+
+
+def _fits_as_grpc(body: bytes, headers: Headers, room: Room) -> bool:
+    """Return whether there is memory for a body's messages, decompressed and as objects, of which few are read."""
+    size = len(body)
+    if grpc.has_compressed(body):
+        if not room.reach(2 * grpc.MOST_COMPRESSED + len(body)):
+            return False
+        size += grpc.decompressed_size(body, headers)
+    return room.reach(DENSEST * min(size, MOST_VALUES) + size * _COPIES)
 
 
 def _line_ends(body: bytes) -> Iterator[int]:

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from sessiontap.faults import Faults
+from sessiontap.llm import grpc
 from sessiontap.llm.call import Call
 from sessiontap.llm.large_bodies import Room
 from sessiontap.proxy import open_files
@@ -254,4 +255,9 @@ def _settle_memory(context: CallContext) -> None:
 
 
 def _is_large(context: CallContext, wire: bytes | None) -> bool:
-    return wire is not None and is_heavy(wire, context.request.headers.get("content-encoding"))
+    if wire is None:
+        return False
+    headers = context.request.headers
+    if (headers.get("content-type") or "").startswith("application/grpc") and grpc.has_compressed(wire):
+        return True
+    return is_heavy(wire, headers.get("content-encoding"))

@@ -201,6 +201,10 @@ class Lease:
             self.size = size
         return True
 
+    def use(self, size: int) -> None:
+        """Have `size` bytes more, which are in use whether there is room for them or not."""
+        self.hold(self.size + size)
+
     def reach(self, size: int) -> bool:
         """Have at least `size` bytes; waits for what others give back. False: it is more than one holder may have."""
         if size > self.size:

@@ -226,7 +226,7 @@ class RecorderWork:
         """
         if not is_kept(call):
             return []
-        record = call_record(call, held.pop(), of_call, caller, link_state, cost)
+        record = call_record(call, held.pop(), of_call, caller, link_state, cost, lease.use)
         if caller is None:
             return [record]
         found = self._caller(caller, redactor)

@@ -13,9 +13,11 @@ from sessiontap.gateways import failure_of, gateway_facts
 from sessiontap.llm.call import Asked, Call, Reply
 from sessiontap.llm.content_encoding import HARMLESS, decode_chunks
 from sessiontap.llm.response_facts import rate_limits, request_id
+from sessiontap.recording.budget import COPIES
 from sessiontap.recording.decode import DecodedBody, DecodedExchange, DecodedMessage
 from sessiontap.recording.finished import CallCounted, FinishedCall, ReceivedResponse, RecordedPlan
 from sessiontap.redaction import Redactor
+from sessiontap.redaction.memory_in_use import Used, untold
 from sessiontap.redaction.metadata import metadata_of
 from sessiontap.rules.decision import FilledSettings
 from sessiontap.sessions.session import Link
@@ -24,6 +26,8 @@ from sessiontap.trace.outcomes import WARM_UP
 from sessiontap.trace.values import dollars, pack_chunks, tokens
 
 Record = dict[str, Any]
+_Kept = body.Plain | Record | None
+"""The part of a body that a record keeps: all of it, or its size."""
 
 MOST_DAMAGED = 1 << 20
 """Bytes of a damaged body of which it is tried how much of them can be read."""
@@ -46,12 +50,14 @@ def call_record(
     caller: Caller | None = None,
     link_state: Mapping[str, Any] | None = None,
     counted: CallCounted | None = None,
+    used: Used = untold,
 ) -> Record:
     """Return the `call` map, redacted, bodies as `body.Plain`.
 
     `redactor` knows the call's own credentials (`knowing`). With `capture: metadata` only what is metadata
     (redaction/metadata.py) is left, and of bodies their size. `link_state` is what the conversation is restored from
-    after a restart, in plain values. `counted`: given if alerts and limits counted its cost.
+    after a restart, in plain values. `counted`: given if alerts and limits counted its cost. `used`: as for
+    `Redactor.body`.
     """
     plan, reply, asked = call.plan, exchange.reply, call.call
     filled = plan.filled if plan else FilledSettings()
@@ -62,6 +68,7 @@ def call_record(
     flags = list(dict.fromkeys(exchange.flags))
     if any(one is not None and one.undecodable for one in bodies) and "undecodable" not in flags:
         flags.append("undecodable")
+    request_body, response_body = (_body(one, redactor, is_full, used) for one in bodies)
     record: Record = {
         "type": "call",
         "id": call.id,
@@ -94,8 +101,8 @@ def call_record(
         "changes": _changes(plan, call.host, redactor),
         "gateway": _gateway(plan, call.received, exchange.response, redactor),
         **({"counted": {"cost_usd": dollars(counted.cost_usd)}} if counted is not None else {}),
-        "request": _request(call, exchange.request, redactor, is_full),
-        "response": _response(call, exchange.response, redactor, is_full),
+        "request": _request(call, exchange.request, redactor, request_body),
+        "response": _response(call, exchange.response, redactor, response_body),
     }
     return record if is_full else metadata_of(record)
 
@@ -199,18 +206,20 @@ def _llm(call: Call | None, reply: Reply | None, response: DecodedMessage | None
     return record
 
 
-def _request(call: FinishedCall, request: DecodedMessage, redactor: Redactor, is_full: bool) -> Record:
+def _request(call: FinishedCall, request: DecodedMessage, redactor: Redactor, kept: _Kept) -> Record:
     return {
         "method": call.method,
         "url": redactor.url(call.url),
         "http_version": call.sent.http_version,
         "headers": redactor.headers(request.headers),
         "trailers": redactor.headers(request.trailers) if request.trailers is not None else None,
-        "body": _body(request.body, redactor, is_full),
+        "body": kept,
     }
 
 
-def _response(call: FinishedCall, response: DecodedMessage | None, redactor: Redactor, is_full: bool) -> Record | None:
+def _response(
+    call: FinishedCall, response: DecodedMessage | None, redactor: Redactor, kept: _Kept
+) -> Record | None:
     if call.received is None or response is None:
         return None
     chunks, order = call.response_body.arrivals, call.response_body.order
@@ -221,11 +230,11 @@ def _response(call: FinishedCall, response: DecodedMessage | None, redactor: Red
         "trailers": redactor.headers(response.trailers) if response.trailers is not None else None,
         "chunks": pack_chunks(chunks) if chunks else None,
         **({"order": [number for run in order for number in run]} if order else {}),
-        "body": _body(response.body, redactor, is_full),
+        "body": kept,
     }
 
 
-def _body(decoded: DecodedBody | None, redactor: Redactor, is_full: bool) -> body.Plain | Record | None:
+def _body(decoded: DecodedBody | None, redactor: Redactor, is_full: bool, used: Used) -> _Kept:
     if decoded is None:
         return None
     extra: Record = {}
@@ -233,14 +242,14 @@ def _body(decoded: DecodedBody | None, redactor: Redactor, is_full: bool) -> bod
         extra["undecodable"] = True
     if decoded.total is not None and decoded.total > len(decoded.data):
         extra["total"] = decoded.total
-    if is_full and decoded.undecodable and _hides_credential(decoded, redactor):
+    if is_full and decoded.undecodable and _hides_credential(decoded, redactor, used):
         extra["withheld"] = "credential"
     elif is_full:
-        return body.Plain(redactor.body(decoded.data), decoded.encoding, extra)
+        return body.Plain(redactor.body(decoded.data, used), decoded.encoding, extra)
     return extra | body.measured(len(decoded.data), decoded.encoding)
 
 
-def _hides_credential(damaged: DecodedBody, redactor: Redactor) -> bool:
+def _hides_credential(damaged: DecodedBody, redactor: Redactor, used: Used) -> bool:
     """True if the part of a damaged body that can be decoded holds one; it is tried to the last bytes before the
     damage."""
     looked_at = damaged.data[:MOST_DAMAGED]
@@ -249,7 +258,8 @@ def _hides_credential(damaged: DecodedBody, redactor: Redactor) -> bool:
     if decoded.beyond:
         return True  # nobody looked at the rest of it
     legible = decoded.data
-    return legible != looked_at and redactor.body(legible) != legible
+    used(COPIES * len(legible))
+    return legible != looked_at and redactor.body(legible, used) != legible
 
 
 def _changes(plan: RecordedPlan | None, host: str, redactor: Redactor) -> list[list[str | None]]:

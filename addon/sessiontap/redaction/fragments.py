@@ -22,6 +22,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 
+from sessiontap.redaction.memory_in_use import PLACE, Used, told, untold
 from sessiontap.redaction.shape_search import CredentialHit
 
 Span = tuple[int, int]
@@ -56,17 +57,20 @@ _NUMBER = re.compile(rb"\"tokenId\"\s?:\s?(\d++)")
 _CHOICE_INDEX = re.compile(rb"\"index\"\s?:\s?(\d+)")
 
 
-def in_stream(body: bytes, find: FindHits, *, is_stream: bool | None = None) -> Iterator[CredentialHit]:
+def in_stream(
+    body: bytes, find: FindHits, *, is_stream: bool | None = None, used: Used = untold
+) -> Iterator[CredentialHit]:
     """The parts of each credential that lies in more than one event. The first part's hit holds the whole secret.
 
-    `find` finds credentials in a joined text. `is_stream`: what the body is, if that is known.
+    `find` finds credentials in a joined text. `is_stream`: what the body is, if that is known. `used` is told of the
+    memory that it takes beside three times the body.
     """
     if not (_is_stream(body) if is_stream is None else is_stream):
         return
     alternating = any(mark in body for mark in _ALTERNATING)
     if not alternating and not _suspicious(body, find):
         return
-    for pieces in _places(body, alternating):
+    for pieces in _places(body, alternating, used):
         if len(pieces) > 1:
             for _, _, hits in _parts(body, pieces, find):
                 yield from hits
@@ -81,23 +85,22 @@ def _is_stream(body: bytes) -> bool:
 
 def _suspicious(body: bytes, find: FindHits) -> bool:
     """Return True if a joined text holds a credential: then its places in the body are worth finding out."""
-    texts: dict[bytes, list[bytes]] = {}
-    for field, piece in _FIELD.findall(body):
-        if field in texts:
-            texts[field].append(piece)
-        else:
-            texts[field] = [piece]
-    for pieces in texts.values():
-        if any(find(b"".join([piece for piece in pieces if len(piece) <= LARGEST_PIECE]))):
-            return True
-    return False
+    texts: dict[bytes, bytearray] = {}
+    for match in _FIELD.finditer(body):
+        field, piece = match.groups()
+        if len(piece) <= LARGEST_PIECE:
+            if field in texts:
+                texts[field] += piece
+            else:
+                texts[field] = bytearray(piece)
+    return any(any(find(bytes(joined))) for joined in texts.values())
 
 
-def _places(body: bytes, alternating: bool) -> Iterable[list[Span]]:
+def _places(body: bytes, alternating: bool, used: Used) -> Iterable[list[Span]]:
     """The positions of the strings of each place, in order."""
     places: dict[object, list[Span]] = {}
     line_end, indexes, number = -1, (), 0
-    for match in _FIELD.finditer(body):
+    for match in told(_FIELD.finditer(body), PLACE, used):
         start, end = span = match.span(2)
         if not start < end <= start + LARGEST_PIECE:
             continue
@@ -117,13 +120,16 @@ def _places(body: bytes, alternating: bool) -> Iterable[list[Span]]:
     return places.values()
 
 
-def in_logprobs(body: bytes, find: FindHits) -> Iterator[CredentialHit]:
-    """The parts that go for each credential that is spelled out. The first part's hit holds the whole secret."""
+def in_logprobs(body: bytes, find: FindHits, used: Used = untold) -> Iterator[CredentialHit]:
+    """The parts that go for each credential that is spelled out. The first part's hit holds the whole secret.
+
+    `used` is told of the memory that it takes beside three times the body.
+    """
     if _MARK not in body:
         return
-    beside = _lists_beside(body)
+    beside = _lists_beside(body, used)
     begins = [start for start, _ in beside]
-    texts, tokens = _tokens(body, beside, begins)
+    texts, tokens = _tokens(body, beside, begins, used)
     is_found = False
     for text in texts:
         for first, last, hits in _parts(body, text, find):
@@ -138,7 +144,9 @@ def in_logprobs(body: bytes, find: FindHits) -> Iterator[CredentialHit]:
                 for start, end in beside[bisect_left(begins, before) : bisect_left(begins, behind)]:
                     yield CredentialHit(start + 1, end - 1, "", b"")
     in_lists = [
-        item.span(1) for match in _TOKENS.finditer(body) for item in _ITEM.finditer(body, match.start(1), match.end(1))
+        item.span(1)
+        for match in _TOKENS.finditer(body)
+        for item in told(_ITEM.finditer(body, match.start(1), match.end(1)), PLACE, used)
     ]
     in_lists_found = False
     for _, _, hits in _parts(body, in_lists, find):
@@ -151,10 +159,10 @@ def in_logprobs(body: bytes, find: FindHits) -> Iterator[CredentialHit]:
             yield CredentialHit(start + 1, end - 1, "", b"")
 
 
-def _lists_beside(body: bytes) -> list[Span]:
+def _lists_beside(body: bytes, used: Used) -> list[Span]:
     """The positions of the lists of tokens that were nearly taken. One that does not end goes on to the body's end."""
     found: list[Span] = []
-    for match in _BESIDE.finditer(body):
+    for match in told(_BESIDE.finditer(body), PLACE, used):
         start, end = match.end(), len(body)
         if found and start < found[-1][1]:
             continue
@@ -169,12 +177,14 @@ def _lists_beside(body: bytes) -> list[Span]:
     return found
 
 
-def _tokens(body: bytes, beside: list[Span], begins: list[int]) -> tuple[Iterable[list[Span]], list[Span]]:
+def _tokens(
+    body: bytes, beside: list[Span], begins: list[int], used: Used
+) -> tuple[Iterable[list[Span]], list[Span]]:
     """The positions of the tokens of each text, in order, and of all: choices of a stream are told by their index."""
     texts: dict[object, list[Span]] = {}
     tokens: list[Span] = []
     line_end, choice = -1, b""
-    for match in _TOKEN.finditer(body):
+    for match in told(_TOKEN.finditer(body), PLACE, used):
         span = match.span(1)
         before = bisect_right(begins, span[0]) - 1
         if before >= 0 and span[0] < beside[before][1]:

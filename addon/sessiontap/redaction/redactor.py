@@ -20,6 +20,7 @@ from typing import Any
 from sessiontap.linear_regex import BytesRegex, RegexError
 from sessiontap.redaction import command_line
 from sessiontap.redaction.by_name import HEADERS, Credential, Credentials, NameRedactor, needles
+from sessiontap.redaction.memory_in_use import Used, untold
 from sessiontap.redaction.names_and_values import given_credential, names_credential
 from sessiontap.redaction.replacer import Replacer
 
@@ -102,9 +103,12 @@ class Redactor:
         """Return the token that stands for `secret`."""
         return self._replacer.token(kind, secret)
 
-    def body(self, data: bytes) -> bytes:
-        """Return a body without its credentials; JSON stays JSON, frames of an AWS event stream stay such frames."""
-        return self._replacer.body(data)
+    def body(self, data: bytes, used: Used = untold) -> bytes:
+        """Return a body without its credentials; JSON stays JSON, frames of an AWS event stream stay such frames.
+
+        `used` is told of the memory that it takes beside three times the body.
+        """
+        return self._replacer.body(data, used)
 
     def _any_header(self, name: str, value: str) -> str:
         """Return a header's value: whole credentials by name (scheme words and cookie names stay), else by shape."""

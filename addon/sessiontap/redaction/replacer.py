@@ -19,6 +19,7 @@ from itertools import chain
 from sessiontap.linear_regex import BytesRegex
 from sessiontap.redaction import assigned, aws_frames, command_line, fragments, shape_search
 from sessiontap.redaction.by_name import Needle, find_needles
+from sessiontap.redaction.memory_in_use import HIT, PLACE, Used, told, untold
 from sessiontap.redaction.shape_search import LOOK_BACK, SHORTEST, CredentialHit
 
 WINDOW = 1 << 14
@@ -34,6 +35,8 @@ _HITS_REMEMBERED = 200_000
 """In all windows that are remembered: about 30 MB."""
 MOST_HITS = 50_000
 """Credentials of one body. A body with more is made to cost time and memory: what follows goes as a whole."""
+_COPIES_OF_FRAMES = 3
+"""Of a body of AWS's frames: their payloads, the texts in them, and these in one."""
 _PAUSE_AFTER = 16
 """Windows searched in one go."""
 _PAUSE = 1e-5
@@ -66,17 +69,19 @@ class Replacer:
         """Return the token that stands for `secret`."""
         return f"[redacted:{kind}:{hashlib.blake2b(secret, digest_size=5, key=self._key).hexdigest()}]"
 
-    def body(self, data: bytes) -> bytes:
+    def body(self, data: bytes, used: Used = untold) -> bytes:
         """Return a body without its credentials; JSON stays JSON, frames of an AWS event stream stay such frames.
 
         Goes through the body in windows, lets other threads run in between, and remembers what it found in each by
-        its hash: agents send their whole history again with every call.
+        its hash: agents send their whole history again with every call. `used` is told of the memory that it takes
+        beside three times the body.
         """
         if len(data) < SHORTEST and not self._patterns:
             return data
         if apart := aws_frames.take_apart(data):
-            return self._frames(apart, data)
-        return self._replaced(data, self._hits(data))
+            used(_COPIES_OF_FRAMES * len(data) + 2 * PLACE * len(apart.texts))
+            return self._frames(apart, data, used)
+        return self._replaced(data, self._hits(data, used))
 
     def text(self, text: str) -> str:
         """Return a text without what looks like a credential."""
@@ -96,10 +101,11 @@ class Replacer:
         hits = list(find_needles(data, self._needles, 0, len(data)))
         return self._replaced(data, hits).decode("utf-8", "surrogatepass") if hits else text
 
-    def _frames(self, apart: aws_frames.EventStreamBody, data: bytes) -> bytes:
+    def _frames(self, apart: aws_frames.EventStreamBody, data: bytes, used: Used) -> bytes:
         """An event stream: searched as if it were a JSON value a line."""
         flat = b"\n".join(apart.texts)
-        hits = self._hits(flat, is_stream=True)
+        hits = self._hits(flat, used, is_stream=True)
+        used(HIT * len(hits))  # they are taken apart by their texts
         if not hits:
             return data
         texts, start, left = [], 0, _by_place(hits)
@@ -118,11 +124,14 @@ class Replacer:
             start = end + 1
         return apart.put_together(texts)
 
-    def _hits(self, data: bytes, is_stream: bool | None = None) -> list[CredentialHit]:
-        hits = list(fragments.in_stream(data, self._find, is_stream=is_stream))
-        hits += fragments.in_logprobs(data, self._find)
+    def _hits(self, data: bytes, used: Used, is_stream: bool | None = None) -> list[CredentialHit]:
+        def find(joined: bytes) -> list[CredentialHit]:
+            return list(told(self._find(joined), HIT, used))
+
+        hits = list(told(fragments.in_stream(data, find, is_stream=is_stream, used=used), HIT, used))
+        hits += told(fragments.in_logprobs(data, find, used), HIT, used)
         if len(data) <= WINDOW:
-            return hits + self._find(data)
+            return hits + find(data)
         searched = end = 0
         while end < len(data):
             start, end = end, _window_end(data, end)
@@ -135,7 +144,7 @@ class Replacer:
                 searched += 1
                 if searched % _PAUSE_AFTER == 0:
                     time.sleep(_PAUSE)
-            hits += [_moved(hit, start) for hit in found]
+            hits += told((_moved(hit, start) for hit in found), HIT, used)
             if len(hits) > MOST_HITS:
                 hits.append(CredentialHit(end, len(data), "too-many", b"too many"))
                 break
