@@ -20,6 +20,7 @@ from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.finish import Bodies, CapturedBody, Heads
 from sessiontap.proxy.notices import Notices
 from sessiontap.proxy.plan import Planner
+from sessiontap.proxy.prepare import HEAVY
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.recording.finished import (
     BodyTransfer,
@@ -104,6 +105,39 @@ async def test_a_request_is_read_and_planned() -> None:
     assert plan.session is not None
     assert (plan.session.name, plan.session.step, plan.filled.path) == ("An App", 0, "/gpt-4o-mini")
     assert (call.flags, call.call, made.faults.counts) == ([], plan.call, {})
+
+
+def in_grpc(data: bytes, *, compressed: bool) -> bytes:
+    return bytes([compressed]) + len(data).to_bytes(4) + data
+
+
+@pytest.mark.parametrize(
+    ("wire", "content_type", "on_loop"),
+    [
+        pytest.param(FIRST, "application/json", True, id="a short one"),
+        pytest.param(body("x" * 2_000_000), "application/json", False, id="a large one"),
+        pytest.param(in_grpc(b"", compressed=False), "application/grpc", True, id="gRPC"),
+        pytest.param(in_grpc(gzip.compress(bytes(8_000)), compressed=True), "application/grpc", False, id="in gzip"),
+    ],
+)
+async def test_what_may_take_long_is_not_read_on_the_loop(wire: bytes, content_type: str, on_loop: bool) -> None:
+    headers = (("content-type", content_type), ("grpc-encoding", "gzip"))
+    made, call = calls(NAMED), context("call-1", headers=headers)
+    assert (made.plan_at_once(call, wire) is not None) is on_loop
+
+
+async def test_nothing_counts_of_a_request_that_was_decoded_to_see_how_large_it_is() -> None:
+    headers = (*JSON, ("content-encoding", "gzip"))
+    made, most = calls(NAMED), [0]
+    force = made.budget.force
+
+    def forced(size: int, to_read: bool = False) -> None:
+        force(size, to_read)
+        most[0] = max(most[0], made.budget.used)
+
+    made.budget.force = forced  # type: ignore[method-assign]
+    assert made.plan_at_once(context("call-1", headers=headers), gzip.compress(body("x" * 2_000_000))) is None
+    assert (most[0], made.budget.used) == (HEAVY, 0)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from sessiontap.proxy.finish import OVER_BUDGET, Bodies, Heads, finished_call
 from sessiontap.proxy.notices import Notices
 from sessiontap.proxy.plan import Planner, facts_of
 from sessiontap.proxy.prepare import (
+    HEAVY,
     NO_MEMORY,
     READERS_PATIENCE,
     as_turn,
@@ -34,7 +35,7 @@ from sessiontap.proxy.prepare import (
 from sessiontap.proxy.reading_memory import ReadingMemory
 from sessiontap.proxy.recorder import Recorder
 from sessiontap.proxy.replies import PATIENCE, Replies
-from sessiontap.recording.budget import Budget, ReadingLease, Shares
+from sessiontap.recording.budget import Budget, Lease, ReadingLease, Shares
 from sessiontap.recording.finished import Outcome, PlannerUpdate
 from sessiontap.rules import Decision, Rules, decide
 from sessiontap.trace.outcomes import LOCAL_STEP
@@ -69,7 +70,7 @@ class Calls:
 
         `wire` is the request's body as sent, None if it streams past.
         """
-        if _is_large(context, wire):
+        if self._is_large(context, wire):
             return None
         self.prepare(context, wire)
         if self._awaited(context) or self.planner.store.is_shared or self.alerts.waits(self._rules()):
@@ -86,7 +87,7 @@ class Calls:
 
     async def prepare_aside(self, context: CallContext, wire: bytes | None) -> None:
         """As `prepare`; a large request is read on another thread, one at a time, while others come and go."""
-        if not _is_large(context, wire):
+        if not self._is_large(context, wire):
             self.prepare(context, wire)
         else:
             reader, patience = self._reader, READERS_PATIENCE
@@ -101,10 +102,27 @@ class Calls:
             body = memory.decoded(wire, encoding)
             return body.problem is None and is_call(body.data, memory.room())
 
-        if not is_heavy(wire, encoding):
+        if not self._is_heavy(wire, encoding):
             return decoded_and_asked()
         reader = self._reader
         return await asyncio.get_running_loop().run_in_executor(reader, decoded_and_asked, READERS_PATIENCE)
+
+    def _is_large(self, context: CallContext, wire: bytes | None) -> bool:
+        if wire is None:
+            return False
+        headers = context.request.headers
+        if (headers.get("content-type") or "").startswith("application/grpc") and grpc.has_compressed(wire):
+            return True
+        return self._is_heavy(wire, headers.get("content-encoding"))
+
+    def _is_heavy(self, wire: bytes, encoding: str | None) -> bool:
+        if not encoding:
+            return is_heavy(wire, None)
+        lease = Lease.of(self.budget, HEAVY)  # it may be decoded so far
+        try:
+            return is_heavy(wire, encoding)
+        finally:
+            lease.end()
 
     def prepare(self, context: CallContext, wire: bytes | None, patience: float = 0) -> None:
         """Read the request, and the conversation in it. Waits `patience` seconds at most for memory to do so."""
@@ -252,12 +270,3 @@ class Calls:
 def _settle_memory(context: CallContext) -> None:
     if context.memory is not None:
         context.memory.settle(context.request.body)
-
-
-def _is_large(context: CallContext, wire: bytes | None) -> bool:
-    if wire is None:
-        return False
-    headers = context.request.headers
-    if (headers.get("content-type") or "").startswith("application/grpc") and grpc.has_compressed(wire):
-        return True
-    return is_heavy(wire, headers.get("content-encoding"))
