@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sessiontap.part import Part
-from sessiontap.trace.index.parts import common
+from sessiontap.trace.index.shared_list import common
 from sessiontap.trace.index.turns import Turn
 from sessiontap.trace.views import call_row
 

@@ -102,17 +102,17 @@ def _recorded(call: RecordedCall) -> str | None:
     return f"in {was.get('name')} ({was['id']}) at {was.get('path')}{step}"
 
 
-def _gateway(route: Mapping[str, Any] | None) -> str | None:
+def _gateway(gateway: Mapping[str, Any] | None) -> str | None:
     """The gateway that a call went through, and what it said: `mine (litellm), id c-1, retries 2`."""
-    if route is None:
+    if gateway is None:
         return None
-    shown = {key: value for key, value in route.items() if key not in ("kind", "name", "failure_code")}
-    if "failure" in shown and route.get("failure_code"):
-        shown["failure"] = f"{shown['failure']} ({route['failure_code']})"
+    shown = {key: value for key, value in gateway.items() if key not in ("kind", "name", "failure_code")}
+    if "failure" in shown and gateway.get("failure_code"):
+        shown["failure"] = f"{shown['failure']} ({gateway['failure_code']})"
     if shown.get("cost") is not None:
         shown["cost"] = exact_dollars(shown["cost"])
     facts = [f"{key} {value}" for key, value in shown.items() if value is not None]
-    return ", ".join((f"{route.get('name') or route['kind']} ({route['kind']})", *facts))
+    return ", ".join((f"{gateway.get('name') or gateway['kind']} ({gateway['kind']})", *facts))
 
 
 def _cost(cost: Cost) -> str:

@@ -68,10 +68,10 @@ def _scores_behind(log: Trace, cursor: Cursor) -> int:
     return sum(1 for _ in ScoreBacklog(log.folder, cursor.scores_position)) + len(cursor.scores_waiting)
 
 
-def _timed(lines: dict[str, Any] | None, *keys: str) -> Row | None:
+def _timed(event: dict[str, Any] | None, *keys: str) -> Row | None:
     from sessiontap.trace.values import iso
 
-    return None if lines is None else {"time": iso(_nanoseconds(lines["time"])), **{key: lines[key] for key in keys}}
+    return None if event is None else {"time": iso(_nanoseconds(event["time"])), **{key: event[key] for key in keys}}
 
 
 def _nanoseconds(seconds: float | None) -> int | None:

@@ -114,7 +114,7 @@ def show(shown: Mapping[str, Any], short: Mapping[str, str]) -> None:
         table.show(COLUMNS, lines)
         return
     scores = ["" if one.call is None else scores_text.of_call(one.call) for one in branches(shown)]
-    scored = [Row([*one.cells, amounts], one.style) for one, amounts in zip(lines, scores, strict=True)]
+    scored = [Row([*one.cells, score], one.style) for one, score in zip(lines, scores, strict=True)]
     table.show((*COLUMNS, SCORES), scored)
 
 

@@ -12,7 +12,7 @@ from sessiontap.analysis.timeline import Window, timeline
 from sessiontap.export.exported_call import ExportedCall
 from sessiontap.llm.recorded_parts import recorded_parts
 from sessiontap.part import CallParts, Part
-from sessiontap.trace.index.parts import common
+from sessiontap.trace.index.shared_list import common
 from sessiontap.trace.index.spans import span_of
 from sessiontap.trace.index.turns import Turn, answered
 from sessiontap.trace.outcomes import ERRORS

@@ -222,9 +222,9 @@ def _counts(cursor: Any) -> tuple[int, int, int, int]:
 
 def _summarize(target: Target, pusher: Pusher, before: tuple[int, int, int, int]) -> None:
     calls, turns, scores, _ = (now - then for now, then in zip(_counts(pusher.cursor), before, strict=True))
-    sentences = f" and {plural(turns, 'complete user turn')}" if target.has_turns else ""
+    also_turns = f" and {plural(turns, 'complete user turn')}" if target.has_turns else ""
     still = f"; {plural(pusher.open_turns, 'user turn')} still open" if target.has_turns and pusher.open_turns else ""
-    write(f"{plural(calls, 'call')}{sentences} sent to {target.name}{still}\n")
+    write(f"{plural(calls, 'call')}{also_turns} sent to {target.name}{still}\n")
     if scores:
         write(f"{plural(scores, 'score')} sent\n")
     if pusher.scores is not None and pusher.scores.left_out:

@@ -13,7 +13,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import zstandard
@@ -71,14 +71,6 @@ def digest_of(part: Part) -> bytes:
     except UnicodeEncodeError:  # half of a surrogate pair
         written = repr(told).encode()
     return hashlib.blake2b(written, digest_size=16).digest()
-
-
-def common(one: Sequence[Any], other: Sequence[Any]) -> int:
-    """The number of items that two lists begin with in common."""
-    least = min(len(one), len(other))
-    if one[:least] == other[:least]:
-        return least
-    return next(at for at in range(least) if one[at] != other[at])
 
 
 def request_list(database: sqlite3.Connection, call: int) -> list[Placed]:

@@ -23,7 +23,8 @@ from sessiontap.trace.files import open_segment
 from sessiontap.trace.index import first_build
 from sessiontap.trace.index.database import writing
 from sessiontap.trace.index.packed_ids import id_text, pack_id
-from sessiontap.trace.index.parts import Placed, add_text, common, digest_of, packed, reply_list, request_list
+from sessiontap.trace.index.parts import Placed, add_text, digest_of, packed, reply_list, request_list
+from sessiontap.trace.index.shared_list import common
 from sessiontap.trace.walk import read_at
 
 Record = dict[str, Any]

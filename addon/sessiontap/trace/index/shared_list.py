@@ -11,6 +11,14 @@ from itertools import islice
 from typing import Any, overload
 
 
+def common(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """The number of items that two lists begin with in common."""
+    least = min(len(one), len(other))
+    if one[:least] == other[:least]:
+        return least
+    return next(at for at in range(least) if one[at] != other[at])
+
+
 class SharedList[T](Sequence[T]):
     """A list that does not change. `followed_by` makes one that begins as it does; both hold the same items once."""
 
@@ -33,10 +41,7 @@ class SharedList[T](Sequence[T]):
     def common(self, other: SharedList[T]) -> int:
         """The number of items that both begin with in common."""
         least = min(self._size, other._size)
-        one, two = self._items, other._items
-        if one is two or one[:least] == two[:least]:
-            return least
-        return next(at for at in range(least) if one[at] != two[at])
+        return least if self._items is other._items else common(self._items[:least], other._items[:least])
 
     def __len__(self) -> int:
         return self._size
