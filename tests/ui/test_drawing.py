@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from sessiontap.ui.drawing import runs
-from sessiontap.ui.drawing.columns import HEIGHT, Plot, PlotColumn, columns
+from sessiontap.ui.drawing.columns import HEIGHT, Plot, PlotColumn, columns, ticks
 from sessiontap.ui.drawing.plots import context_plot, layer_classes, money, spending_plot
-from sessiontap.ui.drawing.ranges import Times, share
+from sessiontap.ui.drawing.ranges import Times, log_place, log_ticks, share
+from sessiontap.ui.drawing.runs import time_step
 from sessiontap.ui.drawing.svg import boxes, number, tag
-from sessiontap.ui.drawing.ticks import log_place, log_ticks, ticks, time_step
 
 
 @pytest.mark.parametrize(

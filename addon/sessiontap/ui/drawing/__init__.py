@@ -1,7 +1,6 @@
 """Pictures in SVG, made on the server out of plain numbers by pure functions.
 
     svg.py      elements, colours, many rectangles as one path
-    ticks.py    round numbers and times for axes
     columns.py  stacked columns with axes
     plots.py    the columns of each page
     runs.py     calls in time: strip, axis, a bar for each row

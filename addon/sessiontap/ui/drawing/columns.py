@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from sessiontap.ui.drawing.svg import boxes, colour, number, tag
-from sessiontap.ui.drawing.ticks import ticks
 
 WIDTH = 1000.0
 """Units of the picture's width, whatever the screen's."""
@@ -152,3 +152,12 @@ def _hits(found: Sequence[PlotColumn], room: float) -> Markup:
         viewBox=f"0 0 {WIDTH:.0f} {HEIGHT:.0f}",
         preserveAspectRatio="none",
     )
+
+
+def ticks(top: float, most: int = 4) -> list[float]:
+    """Return round numbers from 0 to the first one that is not below `top`, `most` steps at most."""
+    if top <= 0:
+        return [0.0]
+    step = 10.0 ** math.floor(math.log10(top / most))
+    step = next(step * factor for factor in (1, 2, 5, 10) if step * factor * most >= top * (1 - 1e-9))
+    return [round(step * at, 12) for at in range(math.ceil(top / step - 1e-9) + 1)]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from markupsafe import Markup
 
 from sessiontap import units
 from sessiontap.ui.drawing.svg import number, tag
-from sessiontap.ui.drawing.ticks import log_place, log_ticks
 
 LABEL = 0.32
 """The share of a cell's width that a label of its axis takes."""
+_LOGARITHMIC = (
+    0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0, 10_800.0, 36_000.0,
+    108_000.0, 360_000.0,
+)  # fmt: skip
+"""Marks on a logarithmic axis of times."""
 
 
 def share(value: float | None, top: float, name: str = "c0") -> Markup:
@@ -59,3 +64,18 @@ class Times:
 
 def _percent(place: float) -> str:
     return f"{number(min(max(place, 0.5), 99.5))}%"
+
+
+def log_ticks(values: Sequence[float]) -> list[float]:
+    """Return the times between which all of these (more than 0 seconds) lie, each mark a round one; none of none."""
+    if not values:
+        return []
+    first = max((at for at, one in enumerate(_LOGARITHMIC) if one <= min(values)), default=0)
+    last = next((at for at, one in enumerate(_LOGARITHMIC) if one >= max(values)), len(_LOGARITHMIC) - 1)
+    return list(_LOGARITHMIC[first : max(last, first + 1) + 1])
+
+
+def log_place(value: float, marks: Sequence[float]) -> float:
+    """Return the place of a value between the first and the last mark, 0 to 1."""
+    low, high = math.log(marks[0]), math.log(marks[-1])
+    return min(max((math.log(max(value, marks[0])) - low) / (high - low), 0.0), 1.0)

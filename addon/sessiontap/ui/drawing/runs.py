@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,6 @@ from markupsafe import Markup
 from sessiontap import units
 from sessiontap.analysis.time_scale import Stretch, TimeScale
 from sessiontap.ui.drawing.svg import boxes, colour, number, tag
-from sessiontap.ui.drawing.ticks import time_step
 
 WIDTH = 10_000.0
 """Units of the whole session's width."""
@@ -21,6 +21,10 @@ PIXELS = 700.0
 """A usual width of a picture: what would be narrower than one of these is drawn as wide."""
 LABEL = 0.12
 """The share of the width that a label of the axis takes."""
+_TIMES = [digit * 10.0**power for power in range(-6, 0) for digit in (1, 2, 5)] + [
+    1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 21_600.0, 43_200.0,
+]  # fmt: skip
+_DAY = 86_400.0
 
 
 class View:
@@ -207,3 +211,8 @@ def shares(values: Sequence[tuple[str, float]]) -> Markup:
             shapes.append(tag("rect", class_=name, x=f"{number(at)}%", y=0, width=f"{number(width)}%", height="100%"))
         at += width
     return tag("svg", *shapes, class_="shares", aria_hidden="true")
+
+
+def time_step(least: float) -> float:
+    """Return the shortest usual time between two marks that is `least` seconds or longer."""
+    return next((one for one in _TIMES if one >= least), _DAY * math.ceil(least / _DAY))
