@@ -88,7 +88,7 @@ FORMATS = {
             folder="bodies",
             package="sessiontap[parquet]",
         ),
-        ExportFormat("html", "one page that opens without a network", "sessiontap.ui.one_file", is_document=True),
+        ExportFormat("html", "one page that opens without a network", "sessiontap.ui.html", is_document=True),
         ExportFormat("markdown", "the conversation as Markdown", "sessiontap.ui.markdown", is_document=True),
     )
 }

@@ -8,7 +8,7 @@
     rendering.py      templates/, drawn with the figures and links of one hand
     drawing/          pictures in SVG, which templates ask for
     static_files.py   static/: style sheet and scripts, by their content
-    document.py       exported calls as one document: one_file.py writes it as HTML, markdown.py as Markdown
+    document.py       exported calls as one document: html.py writes it as HTML, markdown.py as Markdown
     guard.py          which requests are answered
     answer_memory.py  what large answers leave behind: the collector waits, the system gets it back
     server.py         the tornado application of all that, on this machine alone
