@@ -11,8 +11,8 @@ from sessiontap.analysis.spending import BYS, spending
 from sessiontap.analysis.tool_runs import without_errands
 from sessiontap.analysis.waste import waste
 from sessiontap.ui.page import Page, Parameter
-from sessiontap.ui.pages.cut import OF_PART, OF_SESSION, PARAMETERS, cut
 from sessiontap.ui.reading import Reading
+from sessiontap.ui.shown_turns import OF_PART, OF_SESSION, PARAMETERS, cut
 
 MISSES = ("miss", "partly")
 WASTE = ("tools_never_called", "results_not_referred_to", "repeated")

@@ -22,8 +22,8 @@ from sessiontap.trace.index.turns import BodiesRead
 from sessiontap.trace.views import unknown_cost
 from sessiontap.ui.errors import BadParameter, NotFound
 from sessiontap.ui.page import Page, Parameter
-from sessiontap.ui.pages.cut import HOW_FAR
 from sessiontap.ui.reading import Reading, how_far
+from sessiontap.ui.shown_turns import HOW_FAR
 
 SECONDS = 1.5
 """Time for the requests of two sessions."""

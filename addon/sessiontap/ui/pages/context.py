@@ -10,8 +10,8 @@ from sessiontap.analysis.context_layers import SPLITS
 from sessiontap.analysis.tool_runs import without_errands
 from sessiontap.ui.errors import NotFound
 from sessiontap.ui.page import Page, Parameter
-from sessiontap.ui.pages.cut import OF_PART, OF_SESSION, PARAMETERS, cut
 from sessiontap.ui.reading import Reading
+from sessiontap.ui.shown_turns import OF_PART, OF_SESSION, PARAMETERS, cut
 
 
 def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:

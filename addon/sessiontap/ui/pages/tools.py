@@ -9,8 +9,8 @@ from sessiontap.analysis.tools import runs_of, tools
 from sessiontap.trace.index.filters import glob
 from sessiontap.ui.errors import NotFound
 from sessiontap.ui.page import Page, Parameter
-from sessiontap.ui.pages.cut import OF_SESSION
 from sessiontap.ui.reading import Reading
+from sessiontap.ui.shown_turns import OF_SESSION
 
 ROWS = 30
 MOST_TEXT = 20_000
