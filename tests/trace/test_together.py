@@ -16,10 +16,9 @@ from tests.trace.oracle import pair, session_rows
 from sessiontap import trace
 from sessiontap.trace import Filters, Trace, TraceError, maintenance
 from sessiontap.trace.annotations import annotate, annotations_in, label_record, score_record
-from sessiontap.trace.backlog import Backlog
+from sessiontap.trace.backlog import Backlog, ScoreBacklog
 from sessiontap.trace.files import segments
 from sessiontap.trace.folders import are_several, named_in, read_together
-from sessiontap.trace.score_backlog import ScoreBacklog
 
 SECOND = 1_000_000_000
 

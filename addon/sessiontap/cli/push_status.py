@@ -61,7 +61,7 @@ def _row(log: Trace, file: CursorFile, cursor: Cursor) -> Row:
 
 def _scores_behind(log: Trace, cursor: Cursor) -> int:
     """The scores that the target was not told yet; 0 if it has no place for any."""
-    from sessiontap.trace.score_backlog import ScoreBacklog
+    from sessiontap.trace.backlog import ScoreBacklog
 
     if cursor.target in TARGETS and TARGETS[cursor.target].scores is None:
         return 0

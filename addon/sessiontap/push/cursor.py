@@ -61,7 +61,7 @@ class Cursor:
     bytes: int = 0
     turns_sent: int = 0
     scores_position: dict[str, Any] = field(default_factory=dict)
-    """As `trace.score_backlog` gives it."""
+    """As `trace.backlog.ScoreBacklog` gives it."""
     scores_waiting: list[list[str | None]] = field(default_factory=list)
     """`[session, name]` of scores whose session's first turn is still open."""
     scores: int = 0

@@ -16,9 +16,9 @@ from sessiontap.push.cursor import Cursor
 from sessiontap.push.target import Item, PushedScore, ScoreSender
 from sessiontap.push.user_turns import UserTurns, link_of
 from sessiontap.trace import RecordedCall, Trace, TraceError
+from sessiontap.trace.backlog import ScoreBacklog
 from sessiontap.trace.errands import is_errand
 from sessiontap.trace.outcomes import end
-from sessiontap.trace.score_backlog import ScoreBacklog
 
 Kind = Literal["session", "call"]
 Key = tuple[Kind, str, str | None]

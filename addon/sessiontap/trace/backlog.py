@@ -1,10 +1,13 @@
-"""The calls of a log that a reader has not taken yet, across all its segments in the order in which they ended.
+"""The calls and the scores of a log that a reader has not taken yet. Another process goes on from its position.
 
-The position can be kept and gone on from by another process, at any call: each segment's place, and its last call. A
-closed segment of which all is read is known by its name alone. Of a segment that was written anew meanwhile (`trace
+Calls come across all segments in the order in which they ended. Their position, at any call: each segment's place, and
+its last call. A closed segment of which all is read is known by its name alone. Of a segment that was written anew meanwhile (`trace
 prune`) reading goes on behind the call that was read last; if that is gone, the segment is read again from its start.
 
-It holds no call but the one that it gives, and two numbers for each segment that is read.
+A backlog holds no call but the one that it gives, and two numbers for each segment that is read.
+
+The position of scores is the end of the last record of each segment. There a segment that was written anew is read
+again: a reader asks what counts now, so a score that comes twice is no second one.
 """
 
 from __future__ import annotations
@@ -218,3 +221,46 @@ def _earliest(path: Path) -> int:
     except ValueError:
         return 0
     return (int(made.timestamp()) - _WRITTEN_WITHIN) * 10**9
+
+
+class ScoreBacklog:
+    """Iterate over it for the scores that are new; again, for those that were written meanwhile."""
+
+    def __init__(self, folder: Path, position: Mapping[str, Any] | None = None) -> None:
+        """`position` as another one gave it."""
+        self._folder = folder
+        self._read: dict[str, tuple[str, int]] = {name: (id, end) for name, (id, end) in (position or {}).items()}
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """How far it has read, in values that JSON takes: the segment's name, its id, the end of its last record."""
+        return {name: list(read) for name, read in self._read.items()}
+
+    def __iter__(self) -> Iterator[Record]:
+        """Raises TraceError if the folder cannot be read."""
+        try:
+            listed = [path for path in segments(self._folder) if holds_annotations(path)]
+        except OSError as error:
+            raise unreadable(self._folder, error) from None
+        names = {name_in(self._folder, path) for path in listed}
+        self._read = {name: read for name, read in self._read.items() if name in names}
+        for path in listed:
+            yield from self._new(path)
+
+    def _new(self, path: Path) -> Iterator[Record]:
+        name = name_in(self._folder, path)
+        try:
+            with open_segment(path) as file:
+                header = header_of(file)
+                if header is None:
+                    return
+                id, end = self._read.get(name, ("", 0))
+                if id != header["id"]:
+                    id, end = str(header["id"]), 0
+                for found in walk(file, end):
+                    if isinstance(found, StoredRecord):
+                        self._read[name] = id, found.end
+                        if found.kind == "score":
+                            yield found.record
+        except OSError:  # pruned meanwhile, or not ours
+            return
