@@ -33,7 +33,7 @@
     state_file.py   where a running proxy says where it listens, how, and whose it is
     own_address.py  what a proxy is asked about itself; own_answers.py: its answers;
                     in_flight.py: the calls that have not ended, for whoever asks
-    master.py       the master of `sessiontap run`; runner.py: that command; stopping.py: its end
+    master.py       the master of `sessiontap run`; runner.py: that command, from its start to its end
     front.py        `sessiontap run --workers`: accepts connections for several proxies; it loads no mitmproxy
                     (listening.py, look_ups.py, assignment.py, worker_process.py)
     channel.py      what it and its workers say to each other

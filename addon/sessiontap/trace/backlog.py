@@ -1,8 +1,9 @@
 """The calls and the scores of a log that a reader has not taken yet. Another process goes on from its position.
 
 Calls come across all segments in the order in which they ended. Their position, at any call: each segment's place, and
-its last call. A closed segment of which all is read is known by its name alone. Of a segment that was written anew meanwhile (`trace
-prune`) reading goes on behind the call that was read last; if that is gone, the segment is read again from its start.
+its last call. A closed segment of which all is read is known by its name alone. Of a segment that was written anew
+meanwhile (`trace prune`) reading goes on behind the call that was read last; if that is gone, the segment is read again
+from its start.
 
 A backlog holds no call but the one that it gives, and two numbers for each segment that is read.
 

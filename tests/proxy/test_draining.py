@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from tests.support.gate import PATIENCE
 
-from sessiontap.proxy.stopping import Drain
+from sessiontap.proxy.runner import Drain
 
 
 class Calls:
