@@ -3,7 +3,7 @@
 import pytest
 
 from sessiontap.trace import pack
-from sessiontap.trace.pack import Bases, common_prefix
+from sessiontap.trace.pack import Bases, begins_alike, common_prefix
 
 
 def call(number: int, **more):
@@ -100,3 +100,12 @@ def test_a_new_segment_knows_nothing_of_the_last():
 @pytest.mark.parametrize("more", [b"", b"y"])
 def test_common_prefix(size, more):
     assert common_prefix(b"x" * size + more, b"x" * size + b"zz") == size
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 4096, 200_000])
+def test_two_bodies_begin_alike_up_to_the_byte_in_which_they_differ(size):
+    one, other = b"x" * size + b"y" * 10, b"x" * size + b"z" * 10
+
+    assert begins_alike(one, other, size)
+    assert not begins_alike(one, other, size + 1)
+    assert not begins_alike(one, one[:-1], size + 10)

@@ -83,7 +83,7 @@ class Plain:
 def encode(data: bytes, wire: str | None = None, small: int = SMALL) -> dict[str, Any]:
     """The stored form of `data`, which came in the content-encoding `wire` (None: as it is); up to `small` bytes it
     stays as it is."""
-    marked = MARK in data
+    marked = _holds_mark(data)
     if len(data) > small or marked:
         packed = _compress(data)
         if marked or len(packed) < len(data):
@@ -94,7 +94,7 @@ def encode(data: bytes, wire: str | None = None, small: int = SMALL) -> dict[str
 def encode_delta(data: bytes, wire: str | None, base: bytes, base_id: str, back: int) -> dict[str, Any]:
     """The stored form of `data` as what it adds to `base`, the same side's body of the call `base_id`, whose record
     begins `back` bytes earlier; as `encode` if that is no smaller."""
-    if not SMALL < len(data) <= LARGEST_DELTA or not 0 < len(base) <= LARGEST_DELTA or MARK in data:
+    if not SMALL < len(data) <= LARGEST_DELTA or not 0 < len(base) <= LARGEST_DELTA or _holds_mark(data):
         return encode(data, wire)
     packed = _compress_after(base, data)
     if len(packed) * _CLEARLY_SMALLER > len(data):
@@ -153,12 +153,17 @@ def _stored(
     return stored
 
 
+def _holds_mark(data: bytes) -> bool:
+    """Return True if the data holds a frame's mark. Text has its first byte hardly ever, and one byte is found fast."""
+    return MARK[0] in data and MARK in data
+
+
 def _compress(data: bytes) -> bytes:
     """One zstd frame, or several: each frame mark of the log's own is cut in two, so that no body can hold one."""
     compressor = getattr(_own, "compressor", None)
     if compressor is None:
         compressor = _own.compressor = zstandard.ZstdCompressor(level=LEVEL)
-    at = data.find(MARK)
+    at = data.find(MARK) if _holds_mark(data) else -1
     if at < 0:
         alone: bytes = compressor.compress(data)
         return alone

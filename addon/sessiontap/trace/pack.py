@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from sessiontap.trace import body
@@ -38,6 +39,9 @@ _LEAST_SHARED = 128
 _OWN = 0.9
 """A body that begins with this much of an earlier one continues it; one that an earlier one has this much of repeats
 it: there is no better base worth looking for."""
+_FIRST_LOOK = 64
+_PIECE = 1 << 16
+"""Bytes that are compared at a time: copies of them stay in the processor's cache."""
 
 
 class Packer:
@@ -123,10 +127,9 @@ class Bases:
                 continue
             if self._replies:
                 return base
-            shared = common_prefix(base.data, data)
-            if shared > most:
-                best, most = base, shared
-                if shared >= min(len(base.data), len(data)) * _OWN:
+            if begins_alike(base.data, data, most + 1):
+                best, most = base, common_prefix(base.data, data, most + 1)
+                if most >= min(len(base.data), len(data)) * _OWN:
                     break
         return best
 
@@ -135,7 +138,7 @@ class Bases:
         call_id = call.get("id")
         if not SMALL < len(data) <= min(LARGEST_DELTA, self._max_bytes) or not isinstance(call_id, str):
             return
-        if base is not None and (self._replies or common_prefix(base.data, data) >= len(base.data) * _OWN):
+        if base is not None and (self._replies or begins_alike(base.data, data, ceil(len(base.data) * _OWN))):
             self._forget(base.call)  # whatever is a delta of it can as well be a delta of this one
         reach = len(data) + STEP + (base.reach if base is not None else 0)
         keys = tuple(_keys(call))
@@ -172,13 +175,27 @@ class Bases:
                 self._latest.pop(key, None)
 
 
-def common_prefix(one: bytes, other: bytes) -> int:
-    """The number of bytes that both begin with. Compares at memory speed: doubling, then halving."""
+def begins_alike(one: bytes, other: bytes, size: int) -> bool:
+    """Return True if both begin with the same `size` bytes. Looks at the last of them first: histories that part do not
+    come together again."""
+    if size > min(len(one), len(other)):
+        return False
+    step = _FIRST_LOOK
+    while size > 0:
+        start = max(0, size - step)
+        if one[start:size] != other[start:size]:
+            return False
+        size, step = start, min(2 * step, _PIECE)
+    return True
+
+
+def common_prefix(one: bytes, other: bytes, known: int = 0) -> int:
+    """The number of bytes that both begin with, at least `known`. Compares at memory speed: doubling, then halving."""
     most = min(len(one), len(other))
-    known, step = 0, 4096
+    step = 4096
     while known < most and one[known : known + step] == other[known : known + step]:
         known += step
-        step *= 2
+        step = min(2 * step, _PIECE)
     if known >= most:
         return most
     end = min(known + step, most)
