@@ -8,7 +8,6 @@ from tests.cli.recorded import calls, write
 from tests.ui.served import Client, served
 
 from sessiontap.cli.options import open_trace
-from sessiontap.ui import server
 from sessiontap.ui.reading import Reading
 
 
@@ -36,4 +35,4 @@ def client(trace_folder: Path) -> Iterator[Client]:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages are made of all of the log, however busy the machine is."""
-    monkeypatch.setattr(server, "SECONDS", 600)
+    monkeypatch.setattr("sessiontap.ui.site.SECONDS", 600)

@@ -17,7 +17,8 @@ from tests.support.gate import PATIENCE
 
 from sessiontap.ui.guard import Access
 from sessiontap.ui.reading import Reading
-from sessiontap.ui.server import Site, bind, serve
+from sessiontap.ui.server import bind, serve
+from sessiontap.ui.site import Site
 
 COOKIE = "sessiontap-test"
 

@@ -15,7 +15,7 @@ from tests.ui.test_live import events
 
 from sessiontap.cli.commands.ui import open_reading
 from sessiontap.trace.index import parts_reader
-from sessiontap.ui import live, server
+from sessiontap.ui import live
 
 SESSION = "fix-parse-week"
 CALLS = 8
@@ -26,7 +26,7 @@ PAGES = ("context", "cache", "tools")
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """The session, of which each answer reads two calls."""
-    monkeypatch.setattr(server, "SECONDS", 0)
+    monkeypatch.setattr("sessiontap.ui.site.SECONDS", 0)
     monkeypatch.setattr(live, "READ_FOR", 0)
     monkeypatch.setattr(parts_reader, "SLICE", 2)
     folder = coding_session.write(tmp_path / "trace")

@@ -15,7 +15,6 @@ from tests.ui.served import COOKIE, Client, served
 
 from sessiontap.cli.options import open_trace
 from sessiontap.trace.index import index
-from sessiontap.ui import server
 from sessiontap.ui.page import Page
 from sessiontap.ui.reading import Reading
 
@@ -191,7 +190,7 @@ def test_a_request_without_a_host_is_refused(client: Client) -> None:
 
 def test_a_page_says_how_much_of_the_log_it_is_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(tmp_path / "trace", calls())
-    monkeypatch.setattr(server, "SECONDS", 0)
+    monkeypatch.setattr("sessiontap.ui.site.SECONDS", 0)
     monkeypatch.setattr(index, "SMALL_BATCH", 4)
     with served(lambda: Reading(open_trace(folder))) as found:
         site = found.let_in()

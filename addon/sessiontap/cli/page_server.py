@@ -23,7 +23,7 @@ from sessiontap.proxy import page_port
 
 if TYPE_CHECKING:
     from sessiontap.ui.reading import Reading
-    from sessiontap.ui.server import Site
+    from sessiontap.ui.site import Site
 
 PORT = 8420
 LOOK_EVERY = 0.5
@@ -45,7 +45,7 @@ def run(
 ) -> None:
     """Serve the page until Ctrl-C, or until the process `beside` has ended. Raises Failure."""
     from sessiontap.ui.guard import Access
-    from sessiontap.ui.server import Site
+    from sessiontap.ui.site import Site
 
     gc.set_threshold(_COLLECT_AFTER)
     left: Path | None = unix

@@ -8,14 +8,10 @@ import asyncio
 import contextlib
 import hmac
 import json
-import queue
 import re
-import secrets
 import socket
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from importlib.resources import files
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import tornado.httpserver
 import tornado.iostream
@@ -24,27 +20,19 @@ import tornado.web
 
 from sessiontap.trace import NotInTrace, TraceError
 from sessiontap.ui import guard, live
-from sessiontap.ui.answer_memory import AnswerMemory
 from sessiontap.ui.errors import BadBody, InFlight, NotFound, PageError
 from sessiontap.ui.guard import Access, Refused
 from sessiontap.ui.openapi import openapi
-from sessiontap.ui.page import Action, Data, Page, read_form, read_json, read_parameters, without_empty
-from sessiontap.ui.pages import PAGES
-from sessiontap.ui.reading import Reading, stored_body
-from sessiontap.ui.rendering import LiveNews, Renderer, here, link
-from sessiontap.ui.static_files import StaticFile, static_files
+from sessiontap.ui.page import Action, Page, read_form, read_json, read_parameters, without_empty
+from sessiontap.ui.reading import stored_body
+from sessiontap.ui.rendering import LiveNews, here, link
+from sessiontap.ui.site import PageAnswer, Site
 
 HOST = "127.0.0.1"
-SECONDS = 0.5
-"""Seconds for which a page reads what the index lacks; it says if that was not enough."""
 ALIVE_EVERY = 15.0
 """Seconds after which a page hears something if nothing happens."""
-THREADS = 2
-"""Pages that are made at once. Each has the log for itself."""
-CACHE = 8 << 20
-"""Bytes of the index's file that each of them keeps in memory."""
 LIVE_CACHE = 1 << 20
-"""The same of what tells an open page."""
+"""Bytes of the index's file that is kept in memory for an open page that is told what happens."""
 MOST_BODY = 1 << 20
 """Bytes that a request may bring."""
 _PLACE = re.compile(r"\\\{(\w+)\\\}")
@@ -52,103 +40,18 @@ _BACK = re.compile(r"/(?![/\\])[!-~]*")
 """A path of this site."""
 
 
-class PageAnswer(NamedTuple):
-    """The data of a page, and what they are of."""
-
-    data: Data
-    read_share: float
-    """The share of the log that has been read."""
-    position: str
-    """How far the log had come before."""
-
-    @property
-    def twin(self) -> Data:
-        """The data as JSON."""
-        return self.data | {"complete": self.read_share == 1 and self.data.get("complete", True)}
-
-
-class Site:
-    """The state that all requests share."""
-
-    def __init__(
-        self, open_reading: Callable[[], Reading], access: Access | None, pages: Iterable[Page] = PAGES
-    ) -> None:
-        """`open_reading` opens the log once more; `access` None: the socket's permissions say who may ask."""
-        self.pages = tuple(pages)
-        self.access = access
-        self.static: Mapping[str, StaticFile] = static_files()
-        folder = str(files("sessiontap.ui").joinpath("templates"))
-        self.form_token = secrets.token_urlsafe(24)
-        """A form of ours brings it."""
-        self.renderer = Renderer(folder, self.pages, lambda: self.static, self.form_token)
-        self._open = open_reading
-        self._free: queue.LifoQueue[Reading] = queue.LifoQueue()
-        self._threads = ThreadPoolExecutor(THREADS, "page")
-        self._memory = AnswerMemory()
-        self._large = asyncio.Lock()
-        self.watched = 0
-        """Pages that are told what happens."""
-
-    def application(self) -> tornado.web.Application:
-        """The routes: each page and its twin, the static files, and a page for all else."""
-        routes: list[Any] = [
-            (r"/live", LiveHandler, {"site": self}),
-            (r"/api/openapi\.json", DescriptionHandler, {"site": self}),
-            (r"/calls/(?P<call>.+?)/(?P<side>request|response)\.bin", BodyHandler, {"site": self}),
-            *((route(page), PageHandler, {"site": self, "page": page}) for page in self.pages),
-        ]
-        routes.append((r"/static/([^/]+)", StaticHandler, {"site": self}))
-        return tornado.web.Application(
-            routes, default_handler_class=NoPageHandler, default_handler_args={"site": self}, log_function=_log_nothing
-        )
-
-    async def answer(self, page: Page, parameters: Mapping[str, Any]) -> PageAnswer:
-        """The data of a page, made on a thread. Raises PageError and TraceError."""
-
-        def question(reading: Reading) -> PageAnswer:
-            position = reading.trace.position()  # what is written meanwhile is news
-            try:
-                return PageAnswer(page.data(reading, parameters), reading.trace.read_share, position)
-            except InFlight as error:
-                error.position = position
-                raise
-
-        if not page.is_large:
-            return await self.ask(question)
-        async with self._large:
-            return await self.ask(question)
-
-    async def ask[T](self, question: Callable[[Reading], T]) -> T:
-        """The answer to a question about the log, made on a thread. Raises PageError and TraceError."""
-        return await self.on_thread(lambda: self._ask(question))
-
-    async def on_thread[T](self, work: Callable[[], T]) -> T:
-        """Do what may take long."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    def open(self, cache: int = CACHE) -> Reading:
-        """Open the log once more."""
-        reading = self._open()
-        reading.trace.cache_bytes = cache
-        return reading
-
-    def _ask[T](self, question: Callable[[Reading], T]) -> T:
-        try:
-            reading = self._free.get_nowait()
-        except queue.Empty:
-            reading = self.open()
-        try:
-            reading.trace.read_for(SECONDS)
-            with self._memory.answering():
-                return question(reading)
-        finally:
-            self._free.put(reading)
-
-    def close(self) -> None:
-        """End the threads and let go of the log."""
-        self._threads.shutdown()
-        while not self._free.empty():
-            self._free.get_nowait().trace.close()
+def application(site: Site) -> tornado.web.Application:
+    """The routes: each page and its twin, the static files, and a page for all else."""
+    routes: list[Any] = [
+        (r"/live", LiveHandler, {"site": site}),
+        (r"/api/openapi\.json", DescriptionHandler, {"site": site}),
+        (r"/calls/(?P<call>.+?)/(?P<side>request|response)\.bin", BodyHandler, {"site": site}),
+        *((route(page), PageHandler, {"site": site, "page": page}) for page in site.pages),
+    ]
+    routes.append((r"/static/([^/]+)", StaticHandler, {"site": site}))
+    return tornado.web.Application(
+        routes, default_handler_class=NoPageHandler, default_handler_args={"site": site}, log_function=_log_nothing
+    )
 
 
 def route(page: Page) -> str:
@@ -411,7 +314,7 @@ def bind(port: int) -> list[socket.socket]:
 
 async def serve(site: Site, sockets: Iterable[socket.socket]) -> None:
     """Answer until this is cancelled."""
-    server = tornado.httpserver.HTTPServer(site.application(), max_header_size=65536, max_body_size=MOST_BODY)
+    server = tornado.httpserver.HTTPServer(application(site), max_header_size=65536, max_body_size=MOST_BODY)
     server.add_sockets(sockets)
     try:
         await asyncio.Event().wait()

@@ -13,7 +13,7 @@ from tests.ui.served import Client, served
 
 from sessiontap.cli.options import open_trace
 from sessiontap.trace.index import parts_reader
-from sessiontap.ui import live, server
+from sessiontap.ui import live
 from sessiontap.ui.reading import Reading
 
 SESSION, CALLS, SLICE = "long-session", 60, 20
@@ -24,7 +24,7 @@ ALL = f"Turns 11 to {CALLS} of {CALLS}"
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """A session that is longer than a window. Each answer, and each step of the stream, reads 20 calls."""
-    monkeypatch.setattr(server, "SECONDS", 0)
+    monkeypatch.setattr("sessiontap.ui.site.SECONDS", 0)
     monkeypatch.setattr(live, "READ_FOR", 0)
     monkeypatch.setattr(parts_reader, "SLICE", SLICE)
     asked = [{"role": "user", "content": "How many? " * 40}]

@@ -14,10 +14,10 @@ from tests.support.gate import PATIENCE
 from tests.ui.served import COOKIE, served
 
 from sessiontap.cli.options import open_trace
-from sessiontap.ui.answer_memory import AnswerMemory
 from sessiontap.ui.page import Page
 from sessiontap.ui.pages import PAGES
 from sessiontap.ui.reading import Reading
+from sessiontap.ui.site import AnswerMemory
 
 
 @pytest.fixture(autouse=True)
