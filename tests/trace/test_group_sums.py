@@ -19,7 +19,7 @@ from sessiontap.trace.index import group_sums
 from sessiontap.trace.index.costs import Prices
 from sessiontap.trace.index.database import NAME
 from sessiontap.trace.index.filters import condition, given
-from sessiontap.trace.index.statistics import BYS, are_summed, stats
+from sessiontap.trace.index.statistics import BYS, ORDERS, are_summed, stats
 from sessiontap.trace.maintenance import prune
 
 BY = (*BYS, "property:k", "property:nothing has it", "score:good")
@@ -129,6 +129,19 @@ def test_statistics_are_those_of_the_calls_whatever_became_of_the_log(
         assert_summed(log, chance)
     assert_summed(log, chance, charged(0.5))
     assert log.stats("name", prices=PRICES) == trace.open(folder).stats("name", prices=PRICES)
+
+
+@pytest.mark.parametrize("order", [None, *ORDERS])
+@pytest.mark.parametrize("by", ["session", "name", "user", "property:k", "property", "process"])
+def test_the_first_rows_are_those_of_all(folder: Path, written: Written, by: str, order: str | None) -> None:
+    written(CALLER, *some_calls(random.Random(5), 0, 60))
+    log = trace.open(folder)
+    every = log.query_statistics(by, Filters(outcome="ok"), PRICES, order)
+
+    first = log.query_statistics(by, Filters(outcome="ok"), PRICES, order, 2)
+
+    assert (first.rows, first.matching) == (every.rows[:2], len(every.rows))
+    assert len(every.rows) > 2 or by == "process"
 
 
 def test_a_log_with_a_call_without_a_session_is_read_call_by_call(folder: Path, written: Written) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sessiontap.trace.index.contents import Behind
     from sessiontap.trace.index.costs import Prices
     from sessiontap.trace.index.filters import Filters
+    from sessiontap.trace.index.statistics import Statistics
     from sessiontap.trace.index.unmatched import Unmatched
     from sessiontap.trace.labels import Labels
 
@@ -263,6 +264,18 @@ class TraceQueries(SessionQueries):
         session_cost_partial, session_cost_unknown, session_duration_p50, ..._p95, duration_p50, ..._p95, ..._p99,
         time_to_first_token_p50, ..._p95, ..._p99, scores}`, durations in seconds, what is unknown None.
         """
+        return self.query_statistics(by, filters, prices).rows
+
+    def query_statistics(
+        self,
+        by: str,
+        filters: Filters | None = None,
+        prices: Prices | None = None,
+        sort: str | None = None,
+        limit: int = 0,
+    ) -> Statistics:
+        """The first `limit` rows of `stats`, 0 for all, by `sort` (one of `index.statistics.ORDERS`), and how many rows
+        there are. Of many more than are asked for little is read."""
         from sessiontap.trace.index.filters import condition
         from sessiontap.trace.index.index import sum_groups
         from sessiontap.trace.index.statistics import BYS, are_summed, is_known, stats
@@ -273,8 +286,8 @@ class TraceQueries(SessionQueries):
         wanted = self._addressed(filters)
         summed = prices is not None and are_summed(by, wanted)
 
-        def answer(database: Connection) -> list[Row]:
-            return stats(database, by, condition(database, wanted), prices is not None, summed)
+        def answer(database: Connection) -> Statistics:
+            return stats(database, by, condition(database, wanted), prices is not None, summed, sort, limit)
 
         prepare = sum_groups(prices, self._until, self._report) if prices is not None and summed else None
         return self._ask(answer, wanted, prices, prepare)

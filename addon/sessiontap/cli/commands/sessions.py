@@ -216,7 +216,7 @@ def stats(
     """
     from sessiontap.cli import gaps, left_out, listing
     from sessiontap.cli.call_costs import Costs
-    from sessiontap.trace.index.statistics import BYS, is_known, order_rows
+    from sessiontap.trace.index.statistics import BYS, is_known
     from sessiontap.units import plural
 
     if not is_known(by):
@@ -224,18 +224,15 @@ def stats(
     prices = Costs.by(rules).prices
     log = open_trace(trace)
     with progress("reading the trace") as log.progress:
-        rows = log.stats(by, wanted, prices)
-    order = sort or ("value" if by == "step" else None)
-    if order is not None:
-        order_rows(rows, by, order)
-    shown = rows[: limit or None]
+        order = sort or ("value" if by == "step" else None)
+        shown, matching = log.query_statistics(by, wanted, prices, order, limit)
     if json:
         write_json_lines(shown)
     elif shown:
         listing.statistics(shown, by)
-        if len(rows) > len(shown):
-            print_notice(f"{plural(len(rows) - len(shown), 'row')} more: --limit 0 shows all")
-    if not rows:
+        if matching > len(shown):
+            print_notice(f"{plural(matching - len(shown), 'row')} more: --limit 0 shows all")
+    if not shown:
         left_out.tell_nothing_fits(log, wanted, "call")
     left_out.tell_errands(log, wanted)
     gaps.tell(log, wanted.since)

@@ -12,7 +12,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -55,6 +55,9 @@ _KNOWN = {
     "first_tokens": ("group_concat(first_token)", "group_concat(first_tokens)"),
 }
 _OF_CALLS, _OF_SUMS = ({name: both[which] for name, both in _KNOWN.items()} for which in range(2))
+_BRIEF = "SELECT {key} AS k, {calls}, {failed}, {input}, {output}, {usd} FROM {table} WHERE {where} GROUP BY k"
+"""The sums that rows are ordered by, but for orders that take all durations or a look at each session."""
+_ORDERS_OF_WHOLE_ROWS = ("success", "duration")
 _SUMS = f"""
 SELECT {{key}} AS k, {{calls}}, {{failed}}, {{input}}, {{output}}, {{cache_read}}, {{usd}}, {{unpriced}},
     {', '.join(f'{{{name}}}' for name in COST_COLUMNS)},
@@ -90,12 +93,26 @@ def is_known(by: str) -> bool:
     return by in BYS or any(by.startswith(kind) and by != kind for kind in (PROPERTY, SCORE))
 
 
+class Statistics(NamedTuple):
+    """Rows of statistics, and how many there would be without a limit."""
+
+    rows: list[dict[str, Any]]
+    matching: int
+
+
 def stats(
-    database: sqlite3.Connection, by: str, wanted: Condition, priced: bool = False, summed: bool = False
-) -> list[dict[str, Any]]:
-    """A row for each value of `by`, most calls first. With `tool` a call counts for each tool that it asks for, with
-    `property` for each of its properties as `key=value`, with `property:KEY` for its value of that one, None where it
-    has none. `priced`: the index knows what calls cost. `summed`: its sums of like calls are enough (`are_summed`).
+    database: sqlite3.Connection,
+    by: str,
+    wanted: Condition,
+    priced: bool = False,
+    summed: bool = False,
+    order: str | None = None,
+    limit: int = 0,
+) -> Statistics:
+    """A row for each value of `by`, most calls first or in one of `ORDERS`; at most `limit` of them, 0: all. With
+    `tool` a call counts for each tool that it asks for, with `property` for each of its properties as `key=value`, with
+    `property:KEY` for its value of that one, None where it has none. `priced`: the index knows what calls cost.
+    `summed`: its sums of like calls are enough (`are_summed`).
 
     A session succeeds or fails as a whole, whichever of its calls a row has.
     `session_...` are of what a session's calls of that row come to: their cost (of sessions where it is known for one
@@ -103,28 +120,65 @@ def stats(
     of the last."""
     where, values = wanted
     key, table = _grouping(database, by)
-    if summed and priced and group_sums.are_complete(database):
+    is_summed = summed and priced and group_sums.are_complete(database)
+    if is_summed:
         sums, source = _OF_SUMS, table.replace("calls", "group_sums AS calls", 1)
     else:
         sums = _OF_CALLS if priced else _OF_CALLS | {"unpriced": "count(*)"}
         source = f"{table} {_PRICED if priced else _UNPRICED}"
     asked = {**sums, "key": key, "table": source, "where": where}
+    matching = None
+    if limit and is_summed and order not in _ORDERS_OF_WHOLE_ROWS:  # a look at all sums is quick
+        brief = {one: _brief(rest) for one, *rest in database.execute(_BRIEF.format(**asked), values)}
+        names, matching = _names(database, by, list(brief)), len(brief)
+        if matching > limit:
+            rows = [{by: names.get(one, one), "k": one, **row} for one, row in brief.items()]
+            _sort(rows, by, order)
+            where, values = _among(key, [row["k"] for row in rows[:limit]], (where, values))
+            asked["where"] = where
     sessions = {name: rest for name, *rest in database.execute(_SESSIONS.format(**asked), values)}
     none = [0, "[]", 0, 0, "[]", 0, 0]
     found = database.execute(_SUMS.format(**asked), values)
     summed_up = {name: _row(rest, sessions.pop(name, none)) for name, *rest in found}  # a row has all its durations
     names = _names(database, by, list(summed_up))
-    means = scores.means_by(database, key, table, wanted)
+    means = scores.means_by(database, key, table, (where, values))
     rows = [  # of a million sessions: no row is there twice
         {by: names.get(name, name), **summed_up.pop(name), "scores": means.get(name, {})} for name in list(summed_up)
     ]
-    rows.sort(key=lambda row: (-row["calls"], str(row[by])))
-    return rows
+    _sort(rows, by, order)
+    return Statistics(rows[: limit or None], len(rows) if matching is None else matching)
+
+
+def _brief(sums: Sequence[Any]) -> dict[str, Any]:
+    """The keys of a row that it is ordered by."""
+    calls, errors, asked, answered, usd = sums
+    return {
+        "calls": calls,
+        "errors": errors,
+        "error_rate": errors / calls,
+        "input_tokens": exact(asked),
+        "output_tokens": exact(answered),
+        "cost_usd": _usd(usd),
+    }
+
+
+def _among(key: str, chosen: list[Any], wanted: Condition) -> Condition:
+    """Those of `wanted` whose `key` is one of the chosen ones."""
+    where, values = wanted
+    none = f" OR {key} IS NULL" if None in chosen else ""
+    return f"{where} AND ({key} IN (SELECT value FROM json_each(?)){none})", [*values, json.dumps(chosen)]
 
 
 def order_rows(rows: list[dict[str, Any]], by: str, wanted: str) -> None:
     """Sort rows of `stats` by `value`, from the least up, or by another of `ORDERS`; unknown ones come last."""
     rows.sort(key=lambda row: _order_key(row, by, wanted))
+
+
+def _sort(rows: list[dict[str, Any]], by: str, wanted: str | None) -> None:
+    """The same, and those that are alike in that by their calls, the most first."""
+    rows.sort(key=lambda row: (-row["calls"], str(row[by])))
+    if wanted is not None:
+        order_rows(rows, by, wanted)
 
 
 def _order_key(row: dict[str, Any], by: str, wanted: str) -> tuple[bool, Any]:

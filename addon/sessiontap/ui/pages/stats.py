@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sessiontap.trace.index.statistics import BYS, ORDERS, PROPERTY, is_known, order_rows
+from sessiontap.trace.index.statistics import BYS, ORDERS, PROPERTY, is_known
 from sessiontap.ui.errors import BadParameter
 from sessiontap.ui.filters import FILTERS, filters_of
 from sessiontap.ui.page import Page, Parameter
@@ -23,16 +23,16 @@ def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
     if not is_known(by):
         known = ", ".join((*BYS, "property:KEY", "score:NAME"))
         raise BadParameter(f"there are no statistics by {by!r}", f"Choose one of {known}.")
-    rows = reading.trace.stats(by, filters_of(parameters), reading.prices)
     order = parameters["sort"] or ("value" if by == "step" else None)
-    if order is not None:
-        order_rows(rows, by, order)
     after = parameters["after"]
+    found = reading.trace.query_statistics(
+        by, filters_of(parameters), reading.prices, order, after + parameters["limit"]
+    )
     return {
         "by": by,
-        "rows": [row | {"filter": filter_of(by, row[by])} for row in rows[after : after + parameters["limit"]]],
+        "rows": [row | {"filter": filter_of(by, row[by])} for row in found.rows[after:]],
         "after": after,
-        "matching": len(rows),
+        "matching": found.matching,
     }
 
 
