@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "addon" / "sessiontap"
 
 LEAVES = {
-    "bounded_dict", "destination_line", "exchange", "faults", "header_edit", "linear_regex", "loading",
+    "bounded_dict", "destination_line", "exchange", "faults", "header_edit", "large_blocks", "linear_regex", "loading",
     "own_python", "part", "plain_text", "private", "replay_link", "span_ids", "trust", "units", "value_classes",
 }  # fmt: skip
 """Modules that every package may import, and that import none of ours."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -126,34 +123,6 @@ def test_what_is_in_use_counts_though_there_is_no_room_for_it() -> None:
     assert lease.hold(10)
     assert (lease.size, budget.used) == (150, 150)
     assert not Lease(budget).grow(1)
-
-
-LARGE_BLOCKS = """
-import ctypes
-from sessiontap.recording.budget import give_large_blocks_back
-
-class Malloc(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd".split()]
-
-class Info(ctypes.Structure):
-    _fields_ = [("malloc", Malloc), ("rest", ctypes.c_size_t * 5)]
-
-libc = ctypes.CDLL(None)
-libc.mallinfo2.restype = Info
-give_large_blocks_back()
-bytearray(16 << 20)  # glibc would keep blocks of up to this size from here on
-before = libc.mallinfo2().malloc.hblks
-blocks = [bytearray(2 << 20) for _ in range(4)]
-print(libc.mallinfo2().malloc.hblks - before)
-"""
-
-
-@pytest.mark.skipif(
-    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="only glibc keeps large blocks"
-)
-def test_each_large_block_can_be_given_back_though_a_larger_one_was_freed() -> None:
-    said = subprocess.run([sys.executable, "-c", LARGE_BLOCKS], capture_output=True, text=True, check=True)
-    assert said.stdout == "4\n"
 
 
 def test_what_is_read_has_room_of_its_own_though_bodies_have_all_of_theirs() -> None:

@@ -21,6 +21,7 @@ from mitmproxy.addonmanager import Loader
 
 from sessiontap import private
 from sessiontap.faults import Faults
+from sessiontap.large_blocks import give_large_blocks_back
 from sessiontap.proxy import open_files, state_file
 from sessiontap.proxy.calls import Calls
 from sessiontap.proxy.connections import Connection, Connections, Destinations
@@ -41,7 +42,7 @@ from sessiontap.proxy.settings import (
     user_set,
 )
 from sessiontap.proxy.shared_counts import WorkerCounts
-from sessiontap.recording.budget import Shares, give_large_blocks_back
+from sessiontap.recording.budget import Shares
 from sessiontap.redaction import RedactionError
 from sessiontap.rules import Rules, RulesError
 from sessiontap.stores import RedisStore, StoreCounts

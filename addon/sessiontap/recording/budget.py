@@ -16,8 +16,6 @@ seventeenth each, and the small bodies of other calls always find room.
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -27,24 +25,6 @@ LEAST = 16 << 20
 """Less holds no request of an agent."""
 COPIES = 3
 """Copies of a body that the recorder holds while it is decoded, read, redacted, compressed and written."""
-
-_LARGE_BLOCK = 1 << 20
-"""Bytes of a block of memory that is the system's again as soon as it is freed."""
-_MMAP_THRESHOLD = -3
-"""`M_MMAP_THRESHOLD` of glibc's malloc.h."""
-
-
-def give_large_blocks_back() -> None:
-    """Have glibc give large blocks back when they are freed.
-
-    Else it keeps blocks as large as the largest that was ever freed (mallopt(3), M_MMAP_THRESHOLD), and small ones that
-    outlive them cut that memory into pieces.
-    """
-    if sys.platform == "linux":
-        import ctypes
-
-        with contextlib.suppress(AttributeError, OSError):  # another libc
-            ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_BLOCK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ from typing import Any
 from sessiontap.bounded_dict import BoundedDict
 from sessiontap.callers import Caller
 from sessiontap.faults import Faults
+from sessiontap.large_blocks import give_large_blocks_back
 from sessiontap.recording import wire
-from sessiontap.recording.budget import COPIES, Budget, Lease, Shares, give_large_blocks_back
+from sessiontap.recording.budget import COPIES, Budget, Lease, Shares
 from sessiontap.recording.counting import Counting
 from sessiontap.recording.decode import DecodedExchange, decode_exchange, planner_update
 from sessiontap.recording.finished import (

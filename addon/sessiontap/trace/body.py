@@ -29,6 +29,7 @@ from typing import Any
 
 import zstandard
 
+from sessiontap.large_blocks import kept_large_blocks
 from sessiontap.trace.files import SegmentFile, identity, open_segment
 from sessiontap.trace.frame import MARK
 from sessiontap.trace.walk import StoredRecord, body_at, walk
@@ -185,7 +186,8 @@ def _compress_after(base: bytes, data: bytes) -> bytes:
     parameters = zstandard.ZstdCompressionParameters.from_level(
         DELTA_LEVEL, **sizes, hash_log=hash_log, chain_log=chain_log
     )
-    return zstandard.ZstdCompressor(dict_data=_dictionary(base), compression_params=parameters).compress(data)
+    with kept_large_blocks():  # its tables are several megabytes, anew for each body
+        return zstandard.ZstdCompressor(dict_data=_dictionary(base), compression_params=parameters).compress(data)
 
 
 def _decompress(data: bytes, size: int) -> bytes:
