@@ -1,6 +1,8 @@
 """The content of each request: how many tokens are the system prompt, tool definitions, history, results of tools.
 
-The total is the provider's own count. Its split is estimated (`part_tokens`).
+The total is the provider's own count. Its split is estimated (`part_tokens`). The context window of a turn's model, of
+which the input takes a share, is the price list's (`prices.window_of`). A model of which any call takes more than the
+list says has another window, which nobody knows.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from sessiontap.analysis.blocks import CATEGORIES, block_key, blocks, category
 from sessiontap.analysis.context_layers import Split, layers
-from sessiontap.analysis.context_window import window_share, windows
 from sessiontap.analysis.new_parts import new_places
 from sessiontap.analysis.part_costs import UNKNOWN, Terms, range_cost
 from sessiontap.analysis.part_tokens import estimate
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from sessiontap.part import Part
     from sessiontap.trace.index.turns import Turn
 
+
 ALL = slice(None)
 """Rows of all turns."""
+_Model = tuple[str | None, str | None, str | None]
 
 
 def context(
@@ -145,3 +148,35 @@ def _place(part: Part, runs: dict[ResultKey, ToolRun]) -> tuple[str, ...]:
     if part.kind == "media":
         return (part.name or "media",)
     return ()
+
+
+def windows(calls: Sequence[Mapping[str, Any]], terms: Terms) -> dict[str, int]:
+    """Return the tokens that the window of each call's model holds, by the call's id; of the known ones.
+
+    `calls`: their `id`, `usage`, `provider` and models. Those that take more than the windows of others must be there.
+    """
+    exceeded: set[_Model] = set()
+    found: dict[str, int] = {}
+    for call in calls:
+        window = terms.get(call["id"], UNKNOWN).window
+        if window is None:
+            continue
+        found[call["id"]] = window
+        if ((call["usage"] or {}).get("input") or 0) > window:
+            exceeded.add(_model(call))
+    if not exceeded:
+        return found
+    return {call["id"]: found[call["id"]] for call in calls if call["id"] in found and _model(call) not in exceeded}
+
+
+def window_share(usage: Mapping[str, Any] | None, window: int | None) -> float | None:
+    """Return the share of the window that the input takes, what was read from the cache and written to it included.
+
+    None if one of both is not known.
+    """
+    tokens = (usage or {}).get("input")
+    return None if window is None or not tokens else round(tokens / window, 6)
+
+
+def _model(call: Mapping[str, Any]) -> _Model:
+    return call["provider"], call["response_model"], call["request_model"]

@@ -40,7 +40,7 @@ def layers(
     """Return the names of the layers, from the bottom, and their tokens in each turn of which the provider stated a
     count. Of a long session a column is the fullest of several turns.
 
-    `tokens`: see `part_tokens.estimate`; `runs`: see `tool_runs.runs_by_result`; `windows`: see `context_window`.
+    `tokens`: see `part_tokens.estimate`; `runs`: see `tool_runs.runs_by_result`; `windows`: see `context`.
     """
     counted = [at for at, numbers in enumerate(tokens) if numbers is not None]
     together = -(-len(counted) // MOST_COLUMNS) or 1

@@ -79,7 +79,7 @@ class Reading:
 
     def windows(self, session: str, calls: Collection[str]) -> dict[str, int]:
         """The context windows of the models of some calls of a session, by the calls' ids; of the known ones."""
-        from sessiontap.analysis.context_window import windows
+        from sessiontap.analysis.context import windows
 
         if self.terms_of_call is None:
             return {}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sessiontap.analysis.context_window import window_share
+from sessiontap.analysis.context import window_share
 from sessiontap.analysis.conversation import ConversationOrder
 from sessiontap.analysis.conversation_page import VIEWS, ReadingPlace, lanes, needed, page
 from sessiontap.trace.index.filters import Filters
