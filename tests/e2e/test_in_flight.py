@@ -15,7 +15,7 @@ from tests.e2e.lab import PYTHON, RUN, Lab, Proxy, own_environment, wait_until
 from tests.support.dialogue import Request, Respond
 from tests.support.gate import PATIENCE, Gate
 
-from sessiontap.cli import running_proxies
+from sessiontap.cli import proxies_of_log
 from sessiontap.cli.main import main
 
 RULES: Any = {
@@ -105,7 +105,7 @@ def read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         monkeypatch.setenv("HOME", home or str(proxy.rules_file.parent))
         monkeypatch.setenv("SESSIONTAP_TRACE", str(proxy.trace_folder))
         monkeypatch.delenv("SESSIONTAP_RULES", raising=False)
-        monkeypatch.setattr(running_proxies, "WITHIN", PATIENCE)
+        monkeypatch.setattr(proxies_of_log, "WITHIN", PATIENCE)
         capsys.readouterr()
         assert main([*arguments, "--json"]) == 0
         return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -193,7 +193,7 @@ def test_it_shows_neither_content_nor_headers(lab: Lab, upstream: Held, start: S
     proxy = run(lab)
     start(proxy)
     upstream.begins.wait_reached()
-    text = json.dumps([read(proxy, "calls"), read(proxy, "ls"), running_proxies.calls(proxy.trace_folder)])
+    text = json.dumps([read(proxy, "calls"), read(proxy, "ls"), proxies_of_log.calls(proxy.trace_folder)])
     assert "gpt-5" in text
     assert ("secret question" in text, "sk-test" in text, "x-keep" in text) == (False, False, False)
     for gate in (upstream.begins, upstream.ends):

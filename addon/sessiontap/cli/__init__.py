@@ -5,7 +5,7 @@
     commands/                                          the commands
     output.py, table.py, characters.py                 text, tables and figures for a terminal or a pipe
     listing.py, tree.py, timeline.py, scores_text.py   sessions, calls, statistics, scores
-    following.py, running_proxies.py                   `tail -f`, and the calls that have not ended
+    following.py, proxies_of_log.py                    `tail -f`, and the calls that have not ended
     call_text.py, conversation_text.py                 one call, and a conversation
     call_differences.py, session_differences.py        two calls, two sessions
     explained_call.py, call_costs.py                   a call as the rules see it, its cost

@@ -244,9 +244,9 @@ def _in_flight(folder: Path) -> list[dict[str, Any]]:
 
     if next(state_file.folder().glob("*.json"), None) is None:
         return []
-    from sessiontap.cli import running_proxies
+    from sessiontap.cli import proxies_of_log
 
-    return running_proxies.calls(folder)
+    return proxies_of_log.calls(folder)
 
 
 def _is_running(where: str, pid: int, id: str) -> bool | None:

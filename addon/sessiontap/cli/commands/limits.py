@@ -22,12 +22,12 @@ def limits(lift: str | None, json: bool, trace: Path | None) -> None:
     A limit that is lifted counts from 0 in its scope: it lets as much through once more. To lift it for good, change
     it in the rules. The running proxies that write to the trace folder are asked.
     """
-    from sessiontap.cli import local_proxies, running_proxies
+    from sessiontap.cli import local_proxies, proxies_of_log
     from sessiontap.proxy import own_address
 
     found: dict[str, list[dict[str, Any]]] = {"limits": [], "lifted": []}
     asked = 0
-    for proxy in running_proxies.writers(trace_folder(trace)):
+    for proxy in proxies_of_log.writers(trace_folder(trace)):
         assert proxy.token is not None
         answer = local_proxies.ask(proxy, own_address.limits_url(proxy.token, lift))
         if isinstance(answer, dict):
@@ -35,7 +35,7 @@ def limits(lift: str | None, json: bool, trace: Path | None) -> None:
             for key in found:
                 found[key] += answer.get(key, ())
     if not asked:
-        others = [f"the proxy at {one.url} writes to --trace {one.trace}" for one in running_proxies.running()]
+        others = [f"the proxy at {one.url} writes to --trace {one.trace}" for one in proxies_of_log.running()]
         hint = "; ".join(others) or "its counts are the proxy's: start it first"
         raise Failure("no proxy runs that writes to this trace", hint)
     if lift is not None and not found["lifted"]:

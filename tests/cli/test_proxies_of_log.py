@@ -16,7 +16,7 @@ from tests.cli import recorded
 from tests.cli.recorded import COURSE, call_id
 
 from sessiontap import units
-from sessiontap.cli import listing, options, running_proxies, tree
+from sessiontap.cli import listing, options, proxies_of_log, tree
 from sessiontap.cli.local_proxies import Asking
 from sessiontap.cli.main import main
 from sessiontap.cli.table import Row
@@ -107,13 +107,13 @@ def leave(own_place: Path) -> Iterator[Leave]:
 
 
 def ids() -> list[str]:
-    return [call["id"] for call in running_proxies.calls(Path(LOG))]
+    return [call["id"] for call in proxies_of_log.calls(Path(LOG))]
 
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that comes is waited for."""
-    monkeypatch.setattr(running_proxies, "WITHIN", 20.0)
+    monkeypatch.setattr(proxies_of_log, "WITHIN", 20.0)
 
 
 def test_a_proxy_is_asked_with_the_token_of_its_state_file(leave: Leave) -> None:
@@ -148,7 +148,7 @@ def test_a_folder_by_another_name_is_the_same(leave: Leave, tmp_path: Path) -> N
     (tmp_path / "log").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "log")
     leave(reply({"calls": [told()]}), trace=str(tmp_path / "log"))
-    assert len(running_proxies.calls(tmp_path / "link")) == 1
+    assert len(proxies_of_log.calls(tmp_path / "link")) == 1
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_one_that_hangs_hides_nothing_of_the_others(leave: Leave, monkeypatch: p
     hung, well = leave(None), leave(reply({"calls": [told()]}))
     connections: list[Any] = []
     hanging: list[Asking] = []
-    answer, ask = Asking.answer, running_proxies._ask
+    answer, ask = Asking.answer, proxies_of_log._ask
 
     def hangs_first(one: Asking, within: float) -> Any:
         return answer(one, 0.0 if one in hanging else within)  # its time is over
@@ -181,7 +181,7 @@ def test_one_that_hangs_hides_nothing_of_the_others(leave: Leave, monkeypatch: p
         return one
 
     monkeypatch.setattr(Asking, "answer", hangs_first)
-    monkeypatch.setattr(running_proxies, "_ask", asked)
+    monkeypatch.setattr(proxies_of_log, "_ask", asked)
     assert ids() == [call_id(9)]
     assert set(connections) == {hung.port, well.port}
 
@@ -196,7 +196,7 @@ def test_where_nothing_listens_any_more_nobody_waits(leave: Leave) -> None:
 
 
 def test_without_a_state_file_nothing_is_loaded_and_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running_proxies, "calls", lambda folder: pytest.fail("it was asked"))
+    monkeypatch.setattr(proxies_of_log, "calls", lambda folder: pytest.fail("it was asked"))
     assert options._in_flight(Path(LOG)) == []
 
 

@@ -1,4 +1,4 @@
-"""Ask the proxies that write to a trace folder which calls are in flight.
+"""The proxies that write to a log, and the calls that are in flight there: each proxy is asked.
 
 They are found by their state files, which only their user can read, and each is asked at its own address. One that does
 not answer soon enough is passed over: nothing is shown that nobody vouches for.
