@@ -42,6 +42,13 @@ def test_nothing_is_found(folder: Path) -> None:
     assert run(folder, "search", "nowhere") == (0, "", "sessiontap: no call has the text 'nowhere'\n")
 
 
+def test_a_filter_that_fits_nothing_is_named_not_the_text(folder: Path) -> None:
+    _, _, complained = run(folder, "search", "week one", "--session", "nobody")
+    assert "fits the filter" in complained
+    assert "no session 'nobody'; there are: " in complained
+    assert "no call has the text" not in complained
+
+
 def test_an_empty_text_is_refused(folder: Path) -> None:
     status, _, complained = run(folder, "search", " ")
     assert status == 2

@@ -50,7 +50,9 @@ def test_two_calls_of_one_step_are_told_apart_by_their_ids_alone(written, folder
     ("prefix", "words"),
     [
         ("ffff", "no call's id"),
-        ("", "no call's id"),
+        ("", "the name of a call is empty"),
+        ("@0", "no call @0 in .*: @1 is the newest"),
+        ("@x", "no call @x in .*: @1 is the newest"),
         ("@9", "no call @9"),
         ("0", "more than one"),
         ("@" + "9" * 30, "no call @9999"),
@@ -151,7 +153,13 @@ def test_a_warm_up_is_no_call_but_found_by_its_id(written, folder):
         log.call(whole)
 
 
+def test_a_call_in_the_place_of_a_session_is_said(sample):
+    with pytest.raises(TraceError, match="'@2/1' names a call, not a session") as error:
+        open_log(sample).query_session_id("@2/1")
+    assert error.value.hint == "Name its session: @2."
+
+
 @pytest.mark.parametrize("prefix", ["x", "", "@9"])
 def test_a_session_that_is_not_there_is_said_in_words(sample, prefix):
-    with pytest.raises(TraceError, match=r"there is no session|no session's id"):
+    with pytest.raises(TraceError, match=r"there is no session|no session's id|is empty"):
         open_log(sample).query_session(prefix)

@@ -194,7 +194,7 @@ def test_a_call_by_its_prefix(written, folder, prefix, expected):
 
 @pytest.mark.parametrize(
     ("prefix", "words"),
-    [("0190a000", "more than one"), ("ffff", "no call's id"), ("", "no call"), ("@13", "there is no call @13")],
+    [("0190a000", "more than one"), ("ffff", "no call's id"), ("", "is empty"), ("@13", "there is no call @13")],
 )
 def test_a_call_that_cannot_be_told(written, folder, prefix, words):
     written(*map(call_map, range(12 if prefix else 0)))
@@ -220,7 +220,7 @@ def test_a_session_by_its_prefix(written, folder, prefix, expected):
 
 
 @pytest.mark.parametrize(
-    ("prefix", "words"), [("session", "more than one"), ("x", "no session's"), ("@9", "@9"), ("", "no session's")]
+    ("prefix", "words"), [("session", "more than one"), ("x", "no session's"), ("@9", "@9"), ("", "is empty")]
 )
 def test_a_session_that_cannot_be_told(written, folder, prefix, words):
     written(*map(call_map, range(30)))

@@ -21,16 +21,21 @@ class AnnotationTarget(NamedTuple):
 def target(log: Trace, asked: str) -> AnnotationTarget:
     """The session that is meant, else the call: `@1` is a session, `@1/3` a call of it. Raises Failure."""
     from sessiontap.trace import NotInTrace
+    from sessiontap.trace.files import Ambiguous
 
     if "/" in asked:
         return AnnotationTarget("call", log.call(asked).id)
     try:
         return AnnotationTarget("session", log.query_session_id(asked))
+    except Ambiguous:
+        raise
     except NotInTrace as error:
         try:
             return AnnotationTarget("call", log.call(asked).id)
+        except Ambiguous:
+            raise
         except NotInTrace:
-            message = f"{asked!r} names neither a session nor a call in {log.shown_folder}, or more than one"
+            message = f"{asked!r} names neither a session nor a call in {log.shown_folder}"
             raise Failure(message, "list them with `sessiontap ls` and `sessiontap calls`") from error
 
 

@@ -55,6 +55,10 @@ class NotInTrace(TraceError):
     """No session or call, or more than one, is what was asked for; the log itself can be read."""
 
 
+class Ambiguous(NotInTrace):
+    """More than one session or call is what was asked for."""
+
+
 HOW_TO_RECORD = "`sessiontap exec -- PROGRAM` records a program's calls; --trace DIR names another trace."
 """The hint for a trace without calls."""
 

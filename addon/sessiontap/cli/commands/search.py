@@ -59,7 +59,10 @@ def search(text: str, wanted: Filters, whole: bool, limit: int, json: bool, trac
         shown += len(found)
     unsearched = log.query_unread()
     if not shown:
-        print_notice(line(f"no call has the text {text!r}" + (" so far" if unsearched else "")))
+        if unsearched or log.query_calls(wanted, limit=1):
+            print_notice(line(f"no call has the text {text!r}" + (" so far" if unsearched else "")))
+        else:
+            left_out.tell_nothing_fits(log, wanted)
     if unsearched:
         print_notice(f"{left_out.unread(unsearched)}; search again to go on, or add --whole to search all")
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from sessiontap.trace.files import HOW_TO_RECORD, NotInTrace
+from sessiontap.trace.files import HOW_TO_RECORD, Ambiguous, NotInTrace
 from sessiontap.trace.folders import shown
 from sessiontap.trace.index.packed_ids import pack_id, with_prefix
 from sessiontap.trace.segment import Place
@@ -65,11 +65,22 @@ def session_number(database: sqlite3.Connection, asked: str, folder: Path) -> in
     """The number of the one session that `asked` means. Raises NotInTrace."""
     found = sessions_named(database, asked)
     if len(found) > 1:
-        raise NotInTrace(f"more than one session's id begins with {asked!r}", "Give more of it.")
+        raise Ambiguous(f"more than one session's id begins with {asked!r}", "Give more of it.")
+    if not found and (of_call := _STEP.fullmatch(asked)):
+        raise NotInTrace(f"{asked!r} names a call, not a session", f"Name its session: {of_call[1]}.")
     if not found:
-        what = f"there is no session {asked}" if position(asked) else f"no session's id begins with {asked!r}"
-        raise _missing(database, f"{what} in {shown(folder)}", "List them with `sessiontap ls`.")
+        raise _missing(database, _none_of("session", asked, folder), "List them with `sessiontap ls`.")
     return found[0]
+
+
+def _none_of(kind: str, asked: str, folder: Path) -> str:
+    """The sentence for a session or call that is not there."""
+    if not asked:
+        return f"the name of a {kind} is empty"
+    if asked.startswith("@") and "/" not in asked:
+        unknown = "" if position(asked) else ": @1 is the newest"
+        return f"there is no {kind} {asked} in {shown(folder)}{unknown}"
+    return f"no {kind}'s id begins with {asked!r} in {shown(folder)}"
 
 
 def _missing(database: sqlite3.Connection, sentence: str, hint: str) -> NotInTrace:
@@ -95,10 +106,9 @@ def call_place(database: sqlite3.Connection, asked: str, folder: Path) -> Place:
     else:
         rows = _by_prefix(database, asked.lower())
     if len(rows) > 1:
-        raise NotInTrace(f"more than one call's id begins with {asked!r}", "Give more of it.")
+        raise Ambiguous(f"more than one call's id begins with {asked!r}", "Give more of it.")
     if not rows:
-        what = f"there is no call {asked}" if position(asked) else f"no call's id begins with {asked!r}"
-        raise _missing(database, f"{what} in {shown(folder)}", "List them with `sessiontap calls`.")
+        raise _missing(database, _none_of("call", asked, folder), "List them with `sessiontap calls`.")
     return _place(folder, *rows[0])
 
 
@@ -124,7 +134,7 @@ def _of_step(database: sqlite3.Connection, session: str, step: int, folder: Path
     else:
         rows = database.execute(f"{_CALLS} WHERE calls.session = ? AND step = ? LIMIT 2", (number, step)).fetchall()
     if len(rows) > 1:
-        raise NotInTrace(
+        raise Ambiguous(
             f"session {session} has more than one call of step {step}",
             f"Name one by its id: `sessiontap show {session} --flat` lists them.",
         )
