@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from sessiontap.cli import exec_rules
+from sessiontap.cli.errors import Misuse
 
 FIRST = exec_rules.rule("No: 'a' \"b\" #c\nü ${model}", None)
 
@@ -59,3 +60,19 @@ def test_it_is_the_only_one_where_there_are_none(text: str) -> None:
 )
 def test_any_text_stays_what_it_is(name: str | None, path: str | None, session: dict[str, str]) -> None:
     assert yaml.safe_load(exec_rules.rule(name, path)) == {"rule": exec_rules.LABEL, "session": session}
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "hosts", "said"),
+    [
+        ("${nosuch}", None, [], "--name: unknown variable 'nosuch'"),
+        (None, "${", [], "--path: '${' is no variable"),
+        (None, None, ["http://x/"], "--host: 'http://x/' is more than a host"),
+        (None, None, [""], "--host: '' is no host"),
+    ],
+    ids=["name", "path", "host", "no host"],
+)
+def test_a_mistake_is_said_of_its_own_option(name: str | None, path: str | None, hosts: list[str], said: str) -> None:
+    with pytest.raises(Misuse) as error, exec_rules.exec_rules(None, name, path, hosts):
+        pass
+    assert error.value.message.startswith(said)

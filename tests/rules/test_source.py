@@ -66,6 +66,7 @@ def written(data: bytes) -> Callable[[Path], object]:
         ),
         pytest.param(written("version: 1\n".encode("utf-16-be")), "saved as UTF-16", id="UTF-16 without a mark"),
         pytest.param(written("version: 1\n".encode("utf-32")), "saved as UTF-16", id="UTF-32"),
+        pytest.param(written(bytes(range(256))), "no UTF-8: the byte 0x80 cannot stand here", id="binary"),
         pytest.param(written(b"version: 1\nsend: \0\n"), ":2:7: no YAML: a NUL byte stands here", id="zeros"),
         pytest.param(written(b"version: 1 # \x07\n"), "no YAML: the character", id="a bell"),
         pytest.param(written(b""), ":1:1: the file is empty", id="empty"),

@@ -175,7 +175,7 @@ def load_expectations(path: Path, address: Callable[[str, str], str] = lambda ki
     name = str(path)
     reader = RulesReader(name, DEFINITIONS)
     items: list[Expectation] = []
-    root = compose(read_source(name).removeprefix("\ufeff"), name)
+    root = compose(read_source(name).removeprefix("\ufeff"), name, "expectations")
     with suppress(ReadingEnds):
         values = reader.read_file(_FILE, root)
         given = values.get("expectations", ()) if values is not INVALID else ()

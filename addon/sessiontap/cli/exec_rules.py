@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sessiontap.cli.errors import Misuse
-from sessiontap.cli.rules_files import rules_file
+from sessiontap.cli.rules_files import not_valid, rules_file
 
 if TYPE_CHECKING:
     import yaml
 
 LABEL = "sessiontap exec"
+_OPTIONS = {"session.name": "--name", "session.path": "--path", "host": "--host"}
+"""The end of a key in the rules -> the option that it is written from."""
 
 
 @contextmanager
@@ -36,7 +38,7 @@ def exec_rules(given: Path | None, name: str | None, path: str | None, hosts: Se
         if file is not None:
             load_file(file)  # a mistake in it is told with its own name and lines
     except RulesError as error:
-        raise Misuse(str(error)) from None
+        raise not_valid("rules", error) from None
     merged = file.read_text(encoding="utf-8-sig") if file else ""
     if name is not None or path is not None:
         merged = prepend(merged, "rules", rule(name, path))
@@ -46,9 +48,8 @@ def exec_rules(given: Path | None, name: str | None, path: str | None, hosts: Se
         load_text(merged)
     except RulesError as error:
         wrong = error.problems[0]
-        raise Misuse(
-            f"--name, --path or --host: {wrong.what}", wrong.expected and f"expected {wrong.expected}"
-        ) from None
+        option = next((name for key, name in _OPTIONS.items() if wrong.path.endswith(key)), "--name, --path or --host")
+        raise Misuse(f"{option}: {wrong.what}", wrong.expected and f"expected {wrong.expected}") from None
     with tempfile.TemporaryDirectory(prefix="sessiontap-") as folder:
         temporary = Path(folder) / "rules.yaml"
         temporary.write_text(merged, encoding="utf-8")

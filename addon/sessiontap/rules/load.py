@@ -75,13 +75,18 @@ def default_rules() -> Rules:
     return Rules(filename=BUILT_IN, digest=hashlib.sha256(b"").hexdigest())
 
 
+def _is_utf16(data: bytes) -> bool:
+    """True if it begins with the mark of UTF-16, or with letters of which every other byte is 0."""
+    return data.startswith(_UTF16) or (len(data) > 1 and any(data[:20:2]) != any(data[1:20:2]))
+
+
 def read_source(path: str) -> str:
     """The file's text. Raises `RulesError` for what is no such file; never waits for a pipe's other end."""
     try:
         data = _read(path)
     except OSError as error:
         raise _refusal(path, f"the file cannot be read: {error.strerror or error}") from None
-    if data.startswith(_UTF16) or data[:1] == b"\0" or data[1:2] == b"\0":
+    if _is_utf16(data):
         raise _refusal(path, "no UTF-8: the file is saved as UTF-16", "text saved as UTF-8")
     try:
         text = data.decode("utf-8-sig")
@@ -131,8 +136,11 @@ _SAME_WORDS_UP_TO = 64 * 1024
 """Characters of a file that is read once more by the slow loader, for its words."""
 
 
-def compose(text: str, filename: str) -> Node:
-    """The root node. Raises `RulesError` for what is no YAML, too much of it, more than one document, or nothing."""
+def compose(text: str, filename: str, key: str = "rules") -> Node:
+    """The root node, which should be a map with `key`.
+
+    Raises `RulesError` for what is no YAML, too much of it, more than one document, or nothing.
+    """
     try:
         too_much = _too_much(text)
         node = None if too_much else yaml.compose(text, Loader=FAST)
@@ -142,7 +150,7 @@ def compose(text: str, filename: str) -> Node:
         mark, what, expected = too_much
         raise RulesError([RulesProblem(filename, mark.line + 1, mark.column + 1, "", what, expected=expected)])
     if node is None:
-        raise RulesError([RulesProblem(filename, 1, 1, "", "the file is empty", expected="a map with the key rules")])
+        raise RulesError([RulesProblem(filename, 1, 1, "", "the file is empty", expected=f"a map with the key {key}")])
     return node
 
 

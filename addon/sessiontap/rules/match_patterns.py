@@ -113,7 +113,8 @@ def host_pattern(text: str) -> Pattern:
     if bare.count(":") == 1:
         bare = bare.partition(":")[0]
     if bare != text or not text:
-        raise BadValue(f"{quoted(text)} is more than a host", "a host name without scheme, port or path", bare or None)
+        what = f"{quoted(text)} is more than a host" if bare else f"{quoted(text)} is no host"
+        raise BadValue(what, "a host name without scheme, port or path", bare or None)
     return _glob(text.rstrip("."), fold=True)
 
 
