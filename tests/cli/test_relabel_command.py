@@ -88,6 +88,11 @@ def test_what_is_refused(run: Run, folder: Path, words: list[str], said: str) ->
     assert written(folder) == []
 
 
+def test_a_path_is_written_as_the_rules_write_one(run: Run, folder: Path) -> None:
+    assert run("relabel", "@1", "--path", "outline//second try/").status == 0
+    assert [label["path"] for label in changes(folder)] == ["/outline/second-try"]
+
+
 def test_calls_get_a_name_if_one_of_them_has_a_session(run: Run, tmp_path: Path) -> None:
     folder = log_of(tmp_path / "log", call("lone", session=None), call("other", 1, session="s1"))
     alone = run("relabel", "lone", "--name", "N", "--trace", str(folder))

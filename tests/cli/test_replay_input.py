@@ -39,10 +39,11 @@ STRANGE = b'{"model": "m", "messages": [{"role": "system", "content": "Other."},
         (["@1", "@2"], [1, 2, 3, 4, 5]),
         (["@2/1"], [2]),
         (["@2/0..@2/1"], [1, 2]),
+        (["@2/1..@2/0"], [1, 2]),
         (["@2/1..@1/0"], [2, 3, 4]),
         (["@2", "@2/0"], [1, 2, 3]),
     ],
-    ids=["newest session", "a session", "two sessions", "a call", "a range", "a range over sessions", "one twice"],
+    ids=["newest session", "a session", "two sessions", "a call", "a range", "backwards", "over sessions", "one twice"],
 )
 def test_what_is_named_is_replayed_in_order(folder: Path, named: list[str], numbers: list[int]) -> None:
     found = recorded_calls(trace.open(folder), named)

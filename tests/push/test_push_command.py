@@ -63,13 +63,13 @@ def test_a_target_that_refuses_the_key_is_told_in_a_sentence(run: Run, monkeypat
 SHAPED = "sk-proj-" + "Ab1" * 16
 WRONG = {
     "no address": ([], "receiver has no usual address"),
-    "no URL": (["--endpoint", "ftp://h"], "the endpoint is no URL"),
+    "no URL": (["--endpoint", "ftp://h"], "the endpoint is no http:// or https:// address"),
     "a password in the address": (["--endpoint", "https://ada:pw@h/x"], "the endpoint holds a user or a password"),
     "a key in plain HTTP": (["--endpoint", "http://h.example"], "would carry credentials over the network"),
     "a header with a key": (["--endpoint", "http://127.0.0.1:1", "--header", "X-Api-Key: k"], "every user of this"),
     "a collector's key": (["--endpoint", "http://127.0.0.1:1", "--header", "x-honeycomb-team: k"], "can list"),
     "a value that is a key": (["--endpoint", "http://127.0.0.1:1", "--header", f"x-team: {SHAPED}"], "can list"),
-    "a query": (["--endpoint", "http://127.0.0.1:1/v1?token=s3cret"], "no URL without a query"),
+    "a query": (["--endpoint", "http://127.0.0.1:1/v1?token=s3cret"], "a query or a fragment"),
     "a header without a name": (["--endpoint", "http://127.0.0.1:1", "--header", "nothing"], "is no header"),
     "no file": (["--endpoint", "http://127.0.0.1:1", "--credentials", "none"], "cannot be read"),
 }

@@ -38,7 +38,7 @@ def as_failure(error: Exception) -> Failure | None:
         path = ctx.command_path if ctx else "sessiontap"
         return Misuse(sentence[:1].lower() + sentence[1:].rstrip("."), f"{path} -h shows what it takes")
     if isinstance(error, UnicodeEncodeError) and error.encoding == "utf-8":  # of an argument: nothing recorded has any
-        return Misuse(f"{error.object!a} is no text: it has bytes that are no UTF-8")
+        return Misuse(f"{error.object!a} is no text: it has bytes that are no UTF-8", "write it in UTF-8")
     if isinstance(error, ImportError):
         from sessiontap.proxy.requirements import unmet  # plain Python
 

@@ -28,7 +28,7 @@ def _time_of(name: str) -> Callable[[click.Context, click.Parameter, str | None]
         from sessiontap import units
 
         read_time: Callable[[str], int] = getattr(units, name)
-        return read_time(given) if given else None
+        return read_time(given) if given is not None else None
 
     return read
 
@@ -40,6 +40,12 @@ def _known_status(ctx: click.Context, option: click.Parameter, given: str | None
 
     if not is_status(given):
         raise Misuse(f"{given!r} is no HTTP status", "write --status 429 or --status 4xx")
+    return given
+
+
+def _searched_text(ctx: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    if given is not None and not given.strip():  # it would fit every call
+        raise Misuse("the text of --search is empty", "write --search 'FAILED tests'")
     return given
 
 
@@ -149,7 +155,11 @@ FILTER_OPTIONS: dict[str, FilterOption] = {
     "error": click.option("--error", cls=Filter, is_flag=True, help="Calls that failed."),
     "without_errands": all_option,
     "search": _filter(
-        "--search", "TEXT", "Calls with this text in names, paths, models, prompts or replies.", completed=False
+        "--search",
+        "TEXT",
+        "Calls with this text in names, paths, models, prompts or replies.",
+        completed=False,
+        callback=_searched_text,
     ),
 }
 """Field of `trace.Filters` -> the option of it. All that are given must hold."""

@@ -16,11 +16,14 @@ def expanded(named: Path | str) -> Path:
     try:
         return Path(named).expanduser()
     except RuntimeError:
-        raise Misuse(f"what ~ stands for in {named} is not known", "give the whole path: HOME is not set") from None
+        why = "HOME is not set" if Path(named).parts[0] == "~" else "this machine has no such user"
+        raise Misuse(f"what ~ stands for in {named} is not known", f"give the whole path: {why}") from None
 
 
 class _NamedPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if value == "":  # pathlib takes it for the working directory
+            self.fail("the path is empty", param, ctx)
         return expanded(os.fsdecode(super().convert(value, param, ctx)))
 
 

@@ -78,13 +78,24 @@ class Filter(click.Option):
     """An option that chooses among calls."""
 
 
-class NumberOption(click.Option):
-    """An option whose bounds are not on the help page: `x>=0` says nothing that its text does not."""
+class WholeNumber(click.ParamType[int]):
+    """The type of an option that takes a whole number within bounds."""
 
-    def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
-        extra = super().get_help_extra(ctx)
-        extra.pop("range", None)
-        return extra
+    name = "integer"
+
+    def __init__(self, least: int, most: int = 10**12) -> None:
+        """The usual `most` is more than any log holds."""
+        self.least = least
+        self.most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            number = self.least - 1
+        if not self.least <= number <= self.most:
+            self.fail(f"{str(value)!r} is no whole number from {self.least} to {self.most:,}", param, ctx)
+        return number
 
 
 class Group(_OurParsing, click.Group):
@@ -151,7 +162,7 @@ def _written_trace(ctx: click.Context, option: click.Parameter, given: tuple[Pat
     return named[0] if named else None
 
 
-_TRACE: dict[str, Any] = {"metavar": "DIR", "type": click.Path(path_type=Path), "multiple": True}
+_TRACE: dict[str, Any] = {"metavar": "DIR", "type": NAMED_PATH, "multiple": True}
 trace_option = click.option(
     "--trace",
     **_TRACE,
@@ -175,18 +186,13 @@ ui_option = click.option("--ui", "with_page", is_flag=True, help="Open the page 
 json_option = click.option("--json", is_flag=True, help="Print JSON: a line each for lists, one object otherwise.")
 
 
-_MOST_LISTED = 10**12
-"""More than any log holds."""
-
-
 def limit_option(default: int) -> Callable[[Function], Function]:
     """The option `--limit`."""
     return click.option(
         "--limit",
         "-n",
         metavar="N",
-        cls=NumberOption,
-        type=click.IntRange(0, _MOST_LISTED),
+        type=WholeNumber(0),
         default=default,
         help="Show at most N, 0 for all.",
     )

@@ -147,7 +147,9 @@ def _unix_socket(path: Path) -> socket.socket:
     try:
         return bind_unix_socket(str(path), mode=0o600)
     except (OSError, ValueError) as error:
-        raise Failure(f"{path} cannot be used as a socket: {error}", "name another path with --unix") from None
+        # tornado's ValueError: something else stands there.
+        why = error.strerror or str(error) if isinstance(error, OSError) else "it is there, and is no socket"
+        raise Failure(f"{path} cannot be used as a socket: {why}", "name another path with --unix") from None
 
 
 def may_open_browser() -> bool:

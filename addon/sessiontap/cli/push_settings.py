@@ -31,6 +31,8 @@ def endpoint_of(target: Target, given: str | None, environ: Mapping[str, str] = 
     A folder's is absolute: how far the target has come goes by its address. Raises Misuse.
     """
     by_variable = next((value for name in target.endpoint_variables if (value := environ.get(name))), None)
+    if given == "":
+        raise Misuse("the endpoint is empty", "name it, or leave --endpoint out")
     found = given or by_variable or target.endpoint
     if not found:
         variable = f", or set {target.endpoint_variables[0]}" if target.endpoint_variables else ""
@@ -46,8 +48,10 @@ def endpoint_of(target: Target, given: str | None, environ: Mapping[str, str] = 
     except ValueError:
         host = None
     is_web = bool(host) and at.scheme in ("http", "https")
-    if "?" in found or "#" in found or not (target.is_folder or is_web):
-        raise Misuse("the endpoint is no URL without a query", "write it as https://HOST:PORT/PATH")
+    if not (target.is_folder or is_web):
+        raise Misuse("the endpoint is no http:// or https:// address", "write it as https://HOST:PORT/PATH")
+    if "?" in found or "#" in found:
+        raise Misuse("the endpoint has a query or a fragment", "write it as https://HOST:PORT/PATH")
     if at.username is not None or at.password is not None:
         raise Misuse(
             "the endpoint holds a user or a password, which every user of this machine can list",
@@ -79,9 +83,11 @@ def read_credentials(file: Path) -> dict[str, str]:
                 raise Misuse(f"others can read {file} (mode {mode:03o})", f"chmod 600 {file} closes it to them")
             text = opened.read(1 << 20).decode()
     except OSError as error:
-        raise Misuse(f"the credentials {file} cannot be read: {error.strerror or error}") from None
+        raise Misuse(
+            f"the credentials {file} cannot be read: {error.strerror or error}", "name a file of lines NAME=value"
+        ) from None
     except UnicodeDecodeError:
-        raise Misuse(f"the credentials {file} are no text") from None
+        raise Misuse(f"the credentials {file} are no text", "name a file of lines NAME=value") from None
     found = {}
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip().removeprefix("export ").strip()
@@ -89,7 +95,7 @@ def read_credentials(file: Path) -> dict[str, str]:
             continue
         name, equals, value = line.partition("=")
         if not equals or not name.strip().isidentifier():
-            raise Misuse(f"line {number} of {file} is not NAME=value")
+            raise Misuse(f"line {number} of {file} is not NAME=value", "begin what is none with #")
         value = value.strip()
         quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
         found[name.strip()] = value[1:-1] if quoted else value

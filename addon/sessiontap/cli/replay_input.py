@@ -62,7 +62,7 @@ def _named(log: Trace, named: str) -> Iterable[RecordedCall]:
     first, dots, last = named.partition(RANGE)
     if not dots:
         return [log.call(named)] if "/" in named else log.run_of(named).calls
-    begin, end = log.call(first), log.call(last)
+    begin, end = sorted((log.call(first), log.call(last)), key=lambda call: call.record["time"])
     session = begin.session_id
     same = session is not None and session == end.session_id
     calls = log.run_of(session).calls if same and session else log.calls(newest_first=False, warm_ups=True)

@@ -10,6 +10,7 @@ import click
 from sessiontap.cli.errors import Failure
 from sessiontap.cli.options import (
     SESSION_HELP,
+    WholeNumber,
     command,
     completes,
     json_option,
@@ -65,7 +66,7 @@ def tools(session: str, name: str | None, limit: int, json: bool, trace: Path | 
 @click.option(
     "--turn",
     metavar="STEP",
-    type=click.IntRange(min=0),
+    type=WholeNumber(0),
     help="Show what this turn's context holds [default: the fullest turn].",
 )
 @limit_option(50)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sessiontap.cli.errors import Misuse
 from sessiontap.cli.options import command, json_option, rules_option, trace_folder, trace_option
 from sessiontap.cli.output import write, write_json
 
@@ -41,7 +42,11 @@ def doctor(
     """
     from sessiontap.cli import checks
 
-    if command and not json:
+    if force and not command:
+        raise Misuse("--force is for a program to run", "name it: sessiontap doctor --force -- python agent.py")
+    if json and command:
+        raise Misuse("--json cannot be combined with a program to run", "leave out --json, or the program")
+    if command:
         from sessiontap.cli.commands.exec import Run, run_captured
 
         wrong = [one for one in checks.setup(rules, trace_folder(trace)) if one.is_wrong]

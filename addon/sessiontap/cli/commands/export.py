@@ -168,6 +168,8 @@ def _redaction(patterns: tuple[str, ...]) -> Callable[[str], str] | None:
 
     found = []
     for pattern in patterns:
+        if not pattern:
+            raise Misuse("the pattern of --redact is empty", "write a regular expression in the syntax of RE2")
         try:
             found.append(Regex(pattern))
         except RegexError as error:

@@ -116,7 +116,7 @@ def _command_of(target: Target) -> click.Command:
 def _since(ctx: click.Context, option: click.Parameter, given: str | None) -> int | None:
     from sessiontap.units import since
 
-    return since(given) if given else None
+    return since(given) if given is not None else None
 
 
 def _more(target: Target) -> str:

@@ -168,12 +168,19 @@ def _label(
         if into in sessions:
             raise Misuse("a session cannot be merged into itself", "`sessiontap ls` lists the others")
         name = name if name is not None else _name_of(log, into)
-    _refuse_nameless(log, calls, into is not None or changes["split"], name, changes["path"])
+    if not all(changes["tags"]):
+        raise Misuse("a tag is empty", "write --tag nightly")
+    path = None
+    if changes["path"]:
+        from sessiontap.rules.set_keys import path_of
+
+        path = path_of([(changes["path"], False)])  # as the rules write one
+    _refuse_nameless(log, calls, into is not None or changes["split"], name, path)
     label = label_record(
         sessions=sessions,
         calls=calls,
         name=name,
-        path=changes["path"],
+        path=path,
         session=into,
         properties=_properties(changes["properties"]),
         tags=changes["tags"],

@@ -83,6 +83,9 @@ def replay(
     program = ctx.meta.get(_PROGRAM, ())
     if not program:
         raise Misuse("there is no program to run", "write it behind --: sessiontap replay @1 -- python agent.py")
+    if file is not None and (file.is_dir() or not file.parent.is_dir()):  # said before the program runs, not after it
+        why = "it is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+        raise Failure(f"the report {file} cannot be written: {why}", "name another file with --report")
     settings = ReplaySettings(recorded, strict, speed, live_on_miss, until, trace_folder(trace))
     ctx.exit(_run(program, settings, Output(file, json)))
 

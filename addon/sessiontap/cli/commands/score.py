@@ -77,6 +77,9 @@ def score(
         return
     if target is None:
         raise Misuse("nothing is named that could be scored", "sessiontap score @1 helpful=0.8")
+    names = [*(name for name, _ in given), *remove]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise Misuse(f"the score {twice!r} is given twice", "give each score once")
     meant = annotating.target(log, target)
     values: list[tuple[str | None, Value, str | None]] = [(name, value, note or None) for name, value in given]
     values += [(name, None, None) for name in remove]
@@ -148,7 +151,9 @@ def _write_file(log: Trace, source: Path) -> None:
         try:
             records = list(_records(source.read_bytes(), str(source)))
         except OSError as error:
-            raise Failure(f"{source} cannot be read: {error.strerror or error}") from None
+            raise Failure(
+                f"{source} cannot be read: {error.strerror or error}", "name a file of JSON lines, or - for stdin"
+            ) from None
     calls, sessions = (
         {record[kind]: number for number, record in records if record.get(kind)} for kind in ("call", "session")
     )

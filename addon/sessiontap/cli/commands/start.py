@@ -15,7 +15,7 @@ from sessiontap import private
 from sessiontap.cli.errors import Failure, Misuse
 from sessiontap.cli.options import (
     Command,
-    NumberOption,
+    WholeNumber,
     command,
     open_trace,
     rules_option,
@@ -76,8 +76,7 @@ class _RunCommand(Command):
 @click.option(
     "--workers",
     metavar="N",
-    cls=NumberOption,
-    type=click.IntRange(1, 64),
+    type=WholeNumber(1, 64),
     default=1,
     help="Run N proxy processes behind the port, if the machine has cores to spare.",
 )

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sessiontap.cli.errors import Misuse
 from sessiontap.cli.named_path import NAMED_PATH
-from sessiontap.cli.options import NumberOption, command, rules_option, trace_option
+from sessiontap.cli.options import WholeNumber, command, rules_option, trace_option
 
 if TYPE_CHECKING:
     from sessiontap.ui.reading import Reading
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--port",
     metavar="PORT",
-    cls=NumberOption,
-    type=click.IntRange(0, 65535),
+    type=WholeNumber(0, 65535),
     help="Listen at this port of 127.0.0.1 [default: 8420, or the next free one].",
 )
 @click.option("--unix", metavar="PATH", type=NAMED_PATH, help="Listen at this Unix socket instead.")
@@ -37,6 +37,8 @@ def ui(
     """
     from sessiontap.cli import page_server
 
+    if port is not None and unix is not None:
+        raise Misuse("--port and --unix cannot be combined", "give one of them")
     if trace is not None or rules is not None:
         open_reading(rules, trace).trace.close()  # what is named must be there; the usual log may be still to come
     page_server.run(lambda: open_reading(rules, trace), port, unix, browser=not no_browser, beside=beside)
