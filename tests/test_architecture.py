@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "gateways": {"dialects"},
     "limits": set(),
     "rules": {"callers", "llm", "dialects", "gateways", "push", "limits"},
-    "sessions": {"callers", "llm", "rules"},
+    "sessions": {"callers", "limits", "llm", "rules"},
     "stores": {"limits", "sessions"},
     "headers": {"dialects", "llm", "rules", "sessions"},
     "redaction": set(),

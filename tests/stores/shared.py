@@ -20,6 +20,7 @@ from sessiontap import stores
 from sessiontap.callers import Caller, Found
 from sessiontap.exchange import Headers, Request
 from sessiontap.faults import Faults
+from sessiontap.limits.shared import CountAhead
 from sessiontap.llm.call import Reply, ToolCall
 from sessiontap.llm.history import fingerprint_of
 from sessiontap.proxy.call_context import CallContext, Plan
@@ -54,10 +55,23 @@ class Proxy:
         process: str = "app",
         *,
         previous: str | None = None,
-        ahead: Callable[[str, Plan], None] | None = None,
+        ahead: Callable[[str, Plan], CountAhead | None] | None = None,
     ) -> tuple[str, Plan]:
-        """Plan a call of a process; return its id, too. `previous`: the id of the reply that it names. `ahead` is told
-        of the plan that is likely."""
+        """Plan a call of a process; return its id, too."""
+        context = await self.context(messages, process, previous=previous, ahead=ahead)
+        assert context.plan is not None
+        return context.id, context.plan
+
+    async def context(
+        self,
+        messages: list[dict[str, Any]],
+        process: str = "app",
+        *,
+        previous: str | None = None,
+        ahead: Callable[[str, Plan], CountAhead | None] | None = None,
+    ) -> CallContext:
+        """Return a planned call. `previous`: the id of the reply that it names. `ahead` is told of the plan that is
+        likely."""
         now = next(_clock)
         id = call_id(now)
         data = json.dumps({"model": "m", "messages": messages}).encode()
@@ -71,9 +85,10 @@ class Proxy:
             call = replace(call, asked=replace(call.asked, previous=(previous,)))
         context = CallContext(id, now, 0, connection, request, OPENAI, call=call)
         context.history = history_of(call)
-        plan = await self.planner.plan_shared(context, self.rules, partial(ahead, id) if ahead is not None else None)
+        counted = partial(ahead, id) if ahead is not None else None
+        context.plan = await self.planner.plan_shared(context, self.rules, counted)
         assert not self.planner.faults.counts
-        return id, plan
+        return context
 
     def reply(
         self, id: str, plan: Plan, text: str | None = None, *tools: ToolCall, response_id: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,22 +14,22 @@ from tests.support.gate import PATIENCE
 from tests.support.redis_server import RedisServer, SlowWay, needs_redis
 
 from sessiontap.limits import CallScopes, Counted, Crossing, Threshold, Tracker
-from sessiontap.limits.shared import CallBegins
+from sessiontap.limits.shared import CallBegins, CountAhead
 from sessiontap.limits.tracker import BeginResult
 from sessiontap.proxy.call_context import Plan
 from sessiontap.rules.decision import Decision
 from sessiontap.sessions.id_sources import SessionEvidence
 from sessiontap.sessions.session import Session
-from sessiontap.sessions.store import wanted_session
+from sessiontap.sessions.store import WantedSession, wanted_session
 from sessiontap.stores import StoreCounts
 
 pytestmark = needs_redis
 MILLISECOND, SECOND = 1_000_000, 1_000_000_000
 NOW = 1_763_701_200 * SECOND
 LIMIT = Threshold("limit", "all", "calls", 10, "day")
-LIMITED = "version: 1\nrules: [{session: {name: App}, limit: {calls: 100}}]"
 FEW = Threshold("limit", "all", "calls", 3, "session")
 ONCE = Threshold("limit", "all", "calls", 1, "session")
+TWICE = Threshold("limit", "all", "calls", 2, "session")
 ALERT = Threshold("alert", "all", "calls", 5, "day")
 ALL_KINDS = [
     Threshold("alert", "a", "calls", 4, "session", within=30),
@@ -55,6 +55,15 @@ def counts_of(proxy: Proxy, told: list[Crossing] | None = None) -> StoreCounts:
     return StoreCounts(proxy.store, Tracker(), (told if told is not None else []).extend)
 
 
+async def ask(proxy: Proxy, counts: StoreCounts, call: CallBegins) -> BeginResult:
+    """Ask for the session of a call, and with it for its count; return the count."""
+    session = call.scopes.session or "none"
+    evidence = SessionEvidence("app", session, given=True)
+    wanted = WantedSession(session, "App", call.scopes.at, evidence, call=call.call)
+    await proxy.store.begin(wanted, (), follows=False, ahead=lambda _: counts.ahead(call))
+    return await counts.begin(call)
+
+
 def plain(crossings: Sequence[Crossing]) -> list[tuple[Threshold, str, float, int, str]]:
     return [(one.threshold, one.scope.key, round(one.value, 6), one.unknown, one.id) for one in crossings]
 
@@ -69,8 +78,9 @@ async def test_the_store_counts_as_a_tracker_does(redis: RedisServer, seed: int)
             at += chance.randrange(4000) * MILLISECOND
             scopes = CallScopes(at, chance.choice(["s-1", "s-2"]), user=chance.choice(["ada", None]), lane="l")
             asked = begins(call, *ALL_KINDS, scopes=scopes, digest=chance.choice([b"1", b"2", None]))
-            one = chance.choice(both)
-            expected, found = asked.begin(tracker), await one.begin(asked)
+            at_proxy = chance.randrange(2)
+            one = both[at_proxy]
+            expected, found = asked.begin(tracker), await ask(running[at_proxy], one, asked)
             assert plain(found.crossings) == plain(expected.crossings)
             assert (found.refused is None, found.is_first) == (expected.refused is None, expected.is_first)
             if expected.refused is not None and found.refused is not None:
@@ -94,14 +104,14 @@ async def test_the_store_counts_as_a_tracker_does(redis: RedisServer, seed: int)
 async def test_a_limit_refuses_by_the_count_of_all_and_each_crossing_is_told_once(redis: RedisServer) -> None:
     async with proxies(redis.url, 3, bound="1s") as running:
         three = [counts_of(one) for one in running]
-        asked = [three[call % 3].begin(begins(call, LIMIT, ALERT)) for call in range(60)]
+        asked = [ask(running[call % 3], three[call % 3], begins(call, LIMIT, ALERT)) for call in range(60)]
         results = await asyncio.gather(*asked)
         assert sum(one.refused is None for one in results) == 10
         assert sum(one.is_first for one in results) == 1
         assert [one.threshold for result in results for one in result.crossings] == [ALERT]
         (refusing,) = await three[0].refusing()
         assert await three[0].lift(refusing.id) == refusing
-        assert (await three[1].begin(begins(60, LIMIT))).refused is None
+        assert (await ask(running[1], three[1], begins(60, LIMIT))).refused is None
 
 
 async def test_while_the_store_is_away_a_proxy_counts_what_it_knows_and_tells_the_store_later(
@@ -116,49 +126,28 @@ async def test_while_the_store_is_away_a_proxy_counts_what_it_knows_and_tells_th
         assert [one.threshold for result in alone for one in result.crossings] == [ALERT]
         assert all(result.refused is None for result in alone)
         await first.until(away=False)
-        assert (await one.begin(begins(9, LIMIT, ALERT))).refused is None
-        refused = (await other.begin(begins(10, LIMIT, ALERT))).refused
+        assert (await ask(first, one, begins(9, LIMIT, ALERT))).refused is None
+        refused = (await ask(second, other, begins(10, LIMIT, ALERT))).refused
         assert refused is not None
         assert refused.value == 10
 
 
-async def test_a_call_that_the_store_refuses_too_late_has_gone_through_and_counts(
-    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_call_that_the_store_refuses_too_late_has_gone_through_and_counts(redis: RedisServer) -> None:
     told: asyncio.Queue[Sequence[Crossing]] = asyncio.Queue()
-    is_time = asyncio.Event()
-    async with proxies(redis.url, 2, bound="1s") as (first, second):
+    async with (
+        SlowWay(redis.port) as way,
+        proxies(redis.url, 1, bound="1s", prefix="late") as (second,),
+        proxies(f"redis://127.0.0.1:{way.port}", 1, bound="20ms", prefix="late") as (first,),
+    ):
         one, other = StoreCounts(first.store, Tracker(), told.put_nowait), counts_of(second)
-        await asyncio.gather(*(other.begin(begins(call, LIMIT)) for call in range(10)))
-        patient, run = first.store.address, first.store.run
-
-        async def late_answer(*values: Any) -> Any:
-            answer = run(*values)
-            await is_time.wait()
-            return await answer if answer is not None else None
-
-        first.store.address = replace(patient, timeout=0.0)
-        monkeypatch.setattr(first.store, "run", lambda *values: asyncio.ensure_future(late_answer(*values)))
-        assert (await one.begin(begins(10, LIMIT))).refused is None
-        is_time.set()
+        await asyncio.gather(*(ask(second, other, begins(call, LIMIT)) for call in range(10)))
+        way.delay = 0.1
+        assert (await ask(first, one, begins(10, LIMIT))).refused is None
         late = await asyncio.wait_for(told.get(), PATIENCE)
         assert [(crossing.threshold, crossing.value) for crossing in late] == [(LIMIT, 10)]
-        first.store.address = patient
-        monkeypatch.setattr(first.store, "run", run)
-        await one.begin(begins(11, ALERT))  # behind what the store was not told yet
-        refused = (await other.begin(begins(12, LIMIT))).refused
-        assert refused is not None
-        assert refused.value == 11
-
-
-async def test_a_call_waits_for_its_session_and_its_count_no_longer_than_the_bound_in_all(redis: RedisServer) -> None:
-    evidence = SessionEvidence("process", "p")
-    async with SlowWay(redis.port) as way, proxies(f"redis://127.0.0.1:{way.port}", 1, bound="60ms") as (proxy,):
-        counts, patience = counts_of(proxy), proxy.store.patience()
-        way.delay = 0.04
-        await proxy.store.begin(wanted_session(Decision(), evidence, now=NOW), (), patience, follows=False)
-        await counts.begin(begins(1, LIMIT)._replace(may_wait=patience.left))
-    assert 0 < patience.waited < proxy.store.longest_wait <= 0.06 + 1e-9
+        refused = None
+        while refused is None or refused.value < 11:  # the store is told of it behind the call
+            refused = (await ask(second, other, begins(12, LIMIT))).refused
 
 
 async def counted(
@@ -169,24 +158,22 @@ async def counted(
     def begun_in(session: Session) -> CallBegins:
         return begins(call, *thresholds, scopes=CallScopes(NOW + call, session.id))
 
-    def ahead(session: Session) -> None:
-        counts.ahead(begun_in(session))
+    def ahead(session: Session) -> CountAhead | None:
+        return counts.ahead(begun_in(session))
 
     found = wanted_session(
         Decision(**wanted), SessionEvidence("process", "p"), now=NOW + call * SECOND, call=str(call)
     )
-    patience = proxy.store.patience()
-    begun = await proxy.store.begin(found, (), patience, follows=False, ahead=ahead)
-    assert begun.session is not None
-    return await counts.begin(begun_in(begun.session)._replace(may_wait=patience.left))
+    begun = await proxy.store.begin(found, (), follows=False, ahead=ahead)
+    return await counts.begin(begun_in(begun.session))
 
 
-async def test_a_call_asks_for_its_session_and_its_count_in_one_request(redis: RedisServer) -> None:
+async def test_a_call_asks_for_its_session_and_its_count_by_one_script(redis: RedisServer) -> None:
     async with proxies(redis.url, 2, bound="1s") as two:
         counts = [counts_of(one) for one in two]
         asked = [questions(one) for one in two]
         refused = [(await counted(two[at % 2], counts[at % 2], at, FEW)).refused is not None for at in range(5)]
-    assert asked == [["begin", "count"] * 3, ["begin", "count"] * 2]
+    assert asked == [["begin"] * 3, ["begin"] * 2]
     assert refused == [False, False, False, True, True]
 
 
@@ -195,7 +182,7 @@ async def test_a_call_of_another_session_than_expected_counts_in_its_own(redis: 
         counts, others = counts_of(one), counts_of(other)
         asked = questions(other)
         results = [await counted(one, counts, 0, ONCE, max_calls=1), await counted(other, others, 1, ONCE, max_calls=1)]
-    assert asked == ["begin", "count", "count"]
+    assert asked == ["begin"]
     assert [result.refused for result in results] == [None, None]
 
 
@@ -209,32 +196,81 @@ async def test_a_count_that_was_asked_for_ahead_and_comes_late_is_counted_once(r
         session, refused = wanted_session(Decision(), SessionEvidence("process", "p"), now=NOW).id, None
         call = 1
         while refused is None:
-            refused = (await counts.begin(begins(call, FEW, scopes=CallScopes(NOW + call, session)))).refused
+            refused = (await ask(one, counts, begins(call, FEW, scopes=CallScopes(NOW + call, session)))).refused
             call += 1
     assert (call - 2, refused.value) == (2, 3)
 
 
+Count = Callable[[str, Plan], CallBegins]
+
+
+def in_its_session(id: str, plan: Plan) -> CallBegins:
+    assert plan.session is not None
+    return begins(0, FEW, scopes=CallScopes(NOW, plan.session.id))._replace(call=id)
+
+
+def by_its_path(id: str, plan: Plan) -> CallBegins:
+    assert plan.session is not None
+    threshold = replace(FEW, per="branch")
+    return begins(0, threshold, scopes=CallScopes(NOW, plan.session.id, path=plan.filled.path))._replace(call=id)
+
+
+def by_its_user(id: str, plan: Plan) -> CallBegins:
+    return begins(0, replace(FEW, per="user"), scopes=CallScopes(NOW, user=plan.filled.user))._replace(call=id)
+
+
+BY_SETTINGS = """
+version: 1
+rules:
+- session: {name: App, id: conversation, path: "/work/${session.name}"}
+  user: ada
+  limit: [{calls: 100}, {calls: 100, per: user}]
+"""
+
+
 @pytest.mark.parametrize("is_known", [True, False], ids=["by this proxy", "by another one"])
-async def test_a_count_that_may_depend_on_what_another_proxy_knows_is_asked_for_again(
-    redis: RedisServer, is_known: bool
+@pytest.mark.parametrize(
+    "count", [in_its_session, by_its_path, by_its_user], ids=["per session", "per branch", "per user"]
+)
+async def test_a_call_that_goes_on_from_another_is_counted_with_one_question(
+    redis: RedisServer, count: Count, is_known: bool
 ) -> None:
-    async with proxies(redis.url, 2, LIMITED, bound="1s") as (one, other):
-        _, _, messages = await one.turn([user("What is a monad?")], "An answer that is long enough to be known.")
+    async with proxies(redis.url, 2, BY_SETTINGS, bound="1s") as (one, other):
+        others = counts_of(one if is_known else other)
+        id, first, messages = await one.turn([user("What is a monad?")], "An answer that is long enough to be known.")
+        await counts_of(one).begin(count(id, first))
         asks = one if is_known else other
-        counts, asked = counts_of(asks), questions(asks)
-
-        def begun(id: str, plan: Plan) -> CallBegins:
+        asked, refused = questions(asks), []
+        for number in range(4):
+            id, plan = await asks.ask(
+                [*messages, user(f"And {number}?")], ahead=lambda *call: others.ahead(count(*call))
+            )
             assert plan.session is not None
-            return begins(0, FEW, scopes=CallScopes(NOW, plan.session.id))._replace(call=id)
+            assert first.session is not None
+            assert plan.session.id == first.session.id
+            refused.append((await others.begin(count(id, plan))).refused is not None)
+    assert refused == [False, False, True, True]
+    assert asked == ["begin", "remember"] * 4
 
-        id, plan = await asks.ask([*messages, user("And now?")], ahead=lambda *call: counts.ahead(begun(*call)))
-        assert (await counts.begin(begun(id, plan))).refused is None
-    assert asked == ["begin", "count", "remember"] + ["count"] * (not is_known)
 
-
-async def test_nothing_is_counted_ahead_of_a_reply_that_must_be_asked_for(redis: RedisServer) -> None:
-    told: list[str] = []
-    async with proxies(redis.url, 1, LIMITED) as (one,):
-        await one.ask([user("And now?")], previous="resp_0aBcD1eFgH", ahead=lambda id, plan: told.append("waits"))
-        await one.ask([user("And now?")], ahead=lambda id, plan: told.append("knows all"))
-    assert told == ["knows all"]
+async def test_a_call_that_was_counted_in_another_session_than_its_own_counts_in_its_own(redis: RedisServer) -> None:
+    """The store finds a call that it may continue, and it turns out to begin a conversation of its own."""
+    async with proxies(redis.url, 2, BY_SETTINGS, bound="1s") as (one, other):
+        counts, others = counts_of(one), counts_of(other)
+        id, first = await one.ask([user("What is a monad?")])
+        one.reply(id, first, "An answer that is long enough to be known.")
+        said = {"role": "assistant", "content": "Another answer, which is as long as the first."}
+        asked = questions(other)
+        later, own = await other.ask(
+            [user("What is a monad?"), said, user("And?")], ahead=lambda *call: others.ahead(in_its_session(*call))
+        )
+        assert (await others.begin(in_its_session(later, own))).refused is None
+        assert first.session is not None
+        assert own.session is not None
+        in_first, in_own = [
+            [(await ask(one, counts, begins(at, TWICE, scopes=CallScopes(NOW, session)))).refused for at in range(2)]
+            for session in (first.session.id, own.session.id)
+        ]
+    assert own.session.id != first.session.id
+    assert asked == ["begin", "release", "merge", "remember", "count", "count"]
+    assert [(one is None, two is None) for one, two in (in_first, in_own)] == [(True, True), (True, False)]

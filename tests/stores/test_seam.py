@@ -39,8 +39,7 @@ def wanted(
 
 
 async def begin(store: SessionStore, wanted: WantedSession) -> Session:
-    begun = await store.begin(wanted, (), store.patience(), follows=False)
-    assert begun.session is not None
+    begun = await store.begin(wanted, (), follows=False)
     assert begun.key == wanted.id
     return begun.session
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from tests.support.redis_server import RedisServer, SlowWay, needs_redis, redis_
 
 from sessiontap import stores
 from sessiontap.llm.call import ToolCall
+from sessiontap.sessions.shared_calls import SharedCall
 from sessiontap.stores import presence
 from sessiontap.stores.connection import CONNECT_SECONDS
 from sessiontap.stores.local_steps import LOCAL_STEPS
@@ -84,11 +84,13 @@ async def test_one_look_at_the_store_is_enough_for_a_call(redis: RedisServer) ->
     assert asked.count("begin") == 1
 
 
-async def test_a_call_asks_one_script_and_leaves_two_behind_its_back(redis: RedisServer) -> None:
+async def test_a_call_asks_one_script_and_leaves_three_behind_its_back(redis: RedisServer) -> None:
     async with proxies(redis.url, 1) as (one,):
         asked = questions(one)
-        await one.turn([user("What is a monad?")], "An answer that is long enough to be known.")
-    assert asked == ["begin", "remember", "remember"]
+        id, plan = await one.ask([user("What is a monad?")])
+        one.planner.note_end(id)
+        one.reply(id, plan, "An answer that is long enough to be known.")
+    assert asked == ["begin", "remember", "answered", "remember"]
 
 
 async def test_a_session_is_as_old_as_the_end_of_its_last_call(redis: RedisServer) -> None:
@@ -149,45 +151,120 @@ async def test_a_regenerated_answer_is_a_branch_whoever_saw_the_first(redis: Red
     assert [plan.link.kind for plan in (first, again, home)] == ["continue", "branch", "branch"]
 
 
-async def test_a_reply_that_is_being_read_elsewhere_is_waited_for(redis: RedisServer) -> None:
+@pytest.mark.parametrize("rules", [BY_PROCESS, BY_CONVERSATION], ids=["by process", "by conversation"])
+async def test_a_call_goes_on_from_a_reply_that_another_proxy_has_yet_to_read(redis: RedisServer, rules: str) -> None:
+    text = "An answer that is long enough to be known."
+    async with proxies(redis.url, 2, rules) as (one, other):
+        id, plan = await one.ask([user("What is a monad?")])
+        one.planner.note_end(id)
+        asked = questions(other)
+        context = await other.context([user("What is a monad?"), {"role": "assistant", "content": text}, user("And?")])
+        later = context.plan
+        assert asked == ["begin", "remember"]
+        looking = asyncio.create_task(other.planner.look_again(context))
+        one.reply(id, plan, text)
+        await looking
+    assert later is not None
+    assert (later.link.parent, later.link.evidence) == (id, "weak")
+    assert (later.session.id, later.session.step) == (plan.session.id, 1)
+    assert (context.plan.link.parent, context.plan.link.evidence) == (id, "strong")
+    assert context.awaits_reply is None
+
+
+@pytest.mark.parametrize("is_over", [False, True], ids=["under way", "recorded meanwhile"])
+async def test_a_reply_that_a_call_only_names_is_found_behind_the_call(redis: RedisServer, is_over: bool) -> None:
     async with proxies(redis.url, 2) as (one, other):
         id, plan = await one.ask([user("What is a monad?")])
-        text = "An answer that is long enough to be known."
-        asyncio.get_running_loop().call_later(0.015, one.reply, id, plan, text)
-        _, later = await other.ask([user("What is a monad?"), {"role": "assistant", "content": text}, user("And?")])
-    assert (later.link.parent, later.link.evidence, later.session.step) == (id, "strong", 1)
+        asked = questions(other)
+        context = await other.context([user("And now?")], previous="resp_0aBcD1eFgH")
+        assert asked == ["begin", "remember"]
+        assert context.plan is not None
+        assert context.plan.link.parent is None
+        one.reply(id, plan, "An answer.", response_id="resp_0aBcD1eFgH")
+        if is_over:
+            context.awaits_reply = None
+        await other.planner.look_again(context)
+        _, third = await one.ask([user("And then?")], previous="resp_0aBcD1eFgH")
+    assert context.plan.link.parent == (None if is_over else id)
+    assert third.link.kind == ("continue" if is_over else "parallel")
 
 
-async def test_a_reply_that_a_call_only_names_is_waited_for_too(redis: RedisServer) -> None:
-    async with proxies(redis.url, 2) as (one, other):
+async def test_a_call_that_turns_out_not_to_go_on_from_a_reply_has_no_parent_in_its_record(redis: RedisServer) -> None:
+    async with proxies(redis.url, 2, BY_CONVERSATION) as (one, other):
         id, plan = await one.ask([user("What is a monad?")])
-        reply = partial(one.reply, id, plan, "An answer.", response_id="resp_0aBcD1eFgH")
-        asyncio.get_running_loop().call_later(0.015, reply)
-        _, later = await other.ask([user("And now?")], previous="resp_0aBcD1eFgH")
-    assert (later.link.parent, later.link.evidence) == (id, "exact")
+        one.planner.note_end(id)
+        said = {"role": "assistant", "content": "Another answer, which is as long as the first."}
+        context = await other.context([user("What is a monad?"), said, user("And?")])
+        assert context.plan is not None
+        assert context.plan.link.parent == id
+        one.reply(id, plan, "An answer that is long enough to be known.")
+        await other.planner.look_again(context)
+    assert (context.plan.link.parent, context.plan.link.evidence) == (None, "new")
 
 
-async def test_a_step_that_a_call_leaves_too_late_is_given_once(redis: RedisServer) -> None:
-    """It follows a conversation that another proxy knows, whose reply never comes, and so begins its own."""
-    async with (
-        SlowWay(redis.port) as way,
-        proxies(redis.url, 1, BY_CONVERSATION, prefix="left") as (one,),
-        proxies(f"redis://127.0.0.1:{way.port}", 1, BY_CONVERSATION, bound="60ms", prefix="left") as (other,),
-    ):
+async def test_a_step_that_a_call_leaves_is_given_to_the_next_one(redis: RedisServer) -> None:
+    """It follows a conversation that another proxy knows, whose reply is another one, and so begins its own."""
+    async with proxies(redis.url, 2, BY_CONVERSATION) as (one, other):
         id, first = await one.ask([user("What is a monad?")])
-        way.delay = 0.02
-        said = {"role": "assistant", "content": "An answer that is long enough to be known."}
-        _, own = await other.ask([user("What is a monad?"), said, user("And?")])
-        way.delay = 0.0
-        await other.until(given=1)
         one.reply(id, first, "Another answer, which is as long as the first.")
+        said = {"role": "assistant", "content": "An answer that is long enough to be known."}
+        asked = questions(other)
+        own_id, own = await other.ask([user("What is a monad?"), said, user("And?")])
+        assert asked == ["begin", "release", "merge", "remember"]
+        other.reply(own_id, own, "A third answer that is long enough to be known.")
         more = {"role": "assistant", "content": "Another answer, which is as long as the first."}
+        third = {"role": "assistant", "content": "A third answer that is long enough to be known."}
         goes_on = [(await one.ask([user("What is a monad?"), more, user(f"And {n}?")]))[1] for n in range(2)]
-    assert own.session.is_local
+        _, own_later = await one.ask([user("What is a monad?"), said, user("And?"), third, user("And now?")])
     assert own.session.id != first.session.id
-    assert list(other.given.values()) == [0]
+    assert (own.session.step, own.session.is_local) == (0, False)
     assert {plan.session.id for plan in goes_on} == {first.session.id}
     assert steps_of([first, *goes_on]) == [0, 1, 2]
+    assert (own_later.session.id, own_later.session.step) == (own.session.id, 1)
+
+
+async def test_the_store_does_not_answer_with_what_its_proxy_knows(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with proxies(redis.url, 2, BY_CONVERSATION) as (one, other):
+        _, _, messages = await one.turn([user("What is a monad?")], "An answer that is long enough to be known.")
+        await one.ask([*messages, user("In one word?")])
+        told: list[SharedCall] = []
+        monkeypatch.setattr(one.planner.conversations, "take_in", told.append)
+        await one.ask([*messages, user("In two words?")])
+        assert told == []
+        child, _ = await other.ask([*messages, user("In three words?")])
+        await one.ask([*messages, user("In four words?")])
+        assert child in {call.id for call in told}
+
+
+async def test_a_session_that_ended_is_followed_at_another_proxy_with_one_question(redis: RedisServer) -> None:
+    rules = "version: 1\nrules: [{session: {name: App, id: conversation, max_calls: 1}}]"
+    async with proxies(redis.url, 2, rules) as (one, other):
+        _, first, messages = await one.turn([user("What is a monad?")], "An answer that is long enough to be known.")
+        asked = questions(other)
+        _, second, messages = await other.turn([*messages, user("And?")], "An answer that is long enough, number 2.")
+        _, third = await one.ask([*messages, user("And now?")])
+    assert asked == ["begin", "remember", "remember"]
+    assert len({plan.session.id for plan in (first, second, third)}) == 3
+    assert {second.session.key, third.session.key} == {first.session.id}
+    assert [plan.session.step for plan in (first, second, third)] == [0, 0, 0]
+
+
+async def test_a_call_of_another_session_than_the_store_could_know_gets_a_step_of_it_later(redis: RedisServer) -> None:
+    rules = "version: 1\nrules: [{match: {subagent: explore}, session: {name: Explorer}}, {session: {name: App}}]"
+    async with proxies(redis.url, 2, rules) as (one, other):
+        id, plan = await one.ask([user("Clean up.")])
+        arguments = json.dumps({"prompt": TASK, "subagent_type": "explore"})
+        one.reply(id, plan, None, ToolCall("Task", "call_aBcD1eF", arguments))
+        asked = questions(other)
+        _, helper = await other.ask([user(TASK)])
+        assert asked == ["begin", "release", "remember"]
+        await other.until(given=1)
+        _, later = await other.ask([user("something else")])
+    assert (helper.session.name, helper.session.is_local) == ("Explorer", True)
+    assert list(other.given.values()) == [0]
+    assert steps_of([plan, later]) == [0, 1]
 
 
 async def test_a_proxy_that_dies_leaves_its_sessions_to_the_others(redis: RedisServer) -> None:
@@ -380,27 +457,11 @@ async def test_a_store_that_is_started_with_what_it_knew_is_told_again(tmp_path:
     assert steps_of(after) == [3]
 
 
-@pytest.mark.parametrize(
-    ("rules", "replies"),
-    [
-        pytest.param(BY_PROCESS, False, id="a reply that another proxy never reads"),
-        pytest.param(
-            "version: 1\nrules: [{session: {name: App, id: conversation, max_calls: 1}}]", True, id="a second question"
-        ),
-    ],
-)
-async def test_a_call_waits_for_the_store_no_longer_than_the_bound_however_often_it_asks(
-    redis: RedisServer, rules: str, replies: bool
-) -> None:
-    text = "An answer that is long enough to be known."
-    async with proxies(redis.url, 2, rules, bound="20ms") as (one, other):
-        id, plan = await one.ask([user("What is a monad?")])
-        if replies:
-            one.reply(id, plan, text)
-        asked = questions(other)
-        await other.ask([user("What is a monad?"), {"role": "assistant", "content": text}, user("And?")])
-    assert asked.count("begin") > 1
-    assert 0 < other.store.longest_wait <= 0.02 + 1e-9
+async def test_a_call_waits_for_the_store_no_longer_than_the_bound(redis: RedisServer) -> None:
+    async with SlowWay(redis.port) as way, proxies(f"redis://127.0.0.1:{way.port}", 1, bound="20ms") as (one,):
+        way.delay = 0.2
+        await calls(one, 1)
+    assert 0 < one.store.longest_wait <= 0.02 + 1e-9
 
 
 async def test_a_store_that_hangs_is_waited_for_a_few_times_and_not_by_each_call(own_redis: RedisServer) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sessiontap.limits.threshold import CallScopes, Threshold
 from sessiontap.limits.tracker import BeginResult, Counted, Crossing, EndedCall, Tracker
@@ -23,14 +23,28 @@ class CallBegins(NamedTuple):
     digest: bytes | None
     counts: bool
     may_refuse: bool
-    may_wait: float | None = None
-    """Seconds for which the call may still wait for a store, which it has asked already; None: it has not."""
 
     def begin(self, tracker: Tracker) -> BeginResult:
         """Count it, or refuse it."""
         return tracker.begin(
             self.call, self.scopes, self.thresholds, self.digest, counts=self.counts, may_refuse=self.may_refuse
         )
+
+
+class CountAnswer(NamedTuple):
+    """A store's answer to a count."""
+
+    session: str
+    """The id of the session in which it was counted."""
+    told: Sequence[Any]
+
+
+class CountAhead(NamedTuple):
+    """The count of a call, which is asked for together with its session."""
+
+    arguments: Sequence[str | bytes | int]
+    answer: asyncio.Future[CountAnswer | None]
+    """Gets the store's answer, also if it comes late; None if the store counts nothing."""
 
 
 class RestoredCall(NamedTuple):
@@ -59,8 +73,8 @@ class RestoredCounts(NamedTuple):
 class SharedCounts(Protocol):
     """Counts of several processes: the methods of a tracker, whose results come later. For the proxy's loop alone."""
 
-    def ahead(self, begins: CallBegins) -> None:
-        """Ask for a call that `begin` will ask for, in the request that asks for its session."""
+    def ahead(self, begins: CallBegins) -> CountAhead | None:
+        """Return what asks for a call together with its session, before `begin`; None if it is not asked for there."""
 
     def begin(self, begins: CallBegins) -> asyncio.Future[BeginResult]: ...
     def ended(self, call: str, counted: Counted) -> asyncio.Future[Sequence[Crossing]]: ...

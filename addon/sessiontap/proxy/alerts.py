@@ -18,7 +18,7 @@ from typing import Any
 
 from sessiontap.faults import Faults
 from sessiontap.limits import CallScopes, Counted, Crossing, Threshold, Tracker
-from sessiontap.limits.shared import CallBegins, RestoredCall, RestoredCounts, SharedCounts
+from sessiontap.limits.shared import CallBegins, CountAhead, RestoredCall, RestoredCounts, SharedCounts
 from sessiontap.limits.tracker import BeginResult
 from sessiontap.llm.families import family_of
 from sessiontap.llm.history import History
@@ -44,7 +44,6 @@ LINES_SECONDS = 60.0
 COUNTED_WITHIN = 1.0
 """Seconds that a call with a limit waits for a shared count at most. The front takes less than a millisecond, and
 tenths of a second where many programs wait for a processor; a store has a bound of its own."""
-_PERS_WITHOUT_SETTINGS = ("session", "process", "day")
 _UNCOUNTED = frozenset((WARM_UP, REFUSED))
 """Flags of calls that count for nothing."""
 
@@ -82,18 +81,17 @@ class Alerts:
         if begins is None:
             return plan
         if self.shared is not None:
-            self._tell_later(self.shared.begin(begins._replace(may_refuse=False, may_wait=None)))
+            self._tell_later(self.shared.begin(begins._replace(may_refuse=False)))
             return self._counted(begins, plan)
         return self._begun(context, plan, begins, begins.begin(self.tracker))
 
-    def ahead(self, context: CallContext, plan: Plan) -> None:
-        """Ask for the count of a call with a limit before it has its plan. `plan` is what it is likely to be: whatever
-        its settings decide is not known yet."""
+    def ahead(self, context: CallContext, plan: Plan) -> CountAhead | None:
+        """Return what asks a store for the count of a call with a limit, before the call has its plan. `plan` is what
+        it is likely to be."""
         begins = _begins(context, plan)
         if begins is None or self.shared is None or not begins.may_refuse:
-            return
-        if all(one.per in _PERS_WITHOUT_SETTINGS for one in begins.thresholds):
-            self.shared.ahead(begins)
+            return None
+        return self.shared.ahead(begins)
 
     async def begin_shared(self, context: CallContext, plan: Plan) -> Plan:
         """As `begin`. A call with a limit waits for the shared count, for `COUNTED_WITHIN` seconds at most."""
@@ -271,8 +269,7 @@ def _begins(context: CallContext, plan: Plan) -> CallBegins | None:
     counts = not opens_socket(context.request) if context.socket is None else context.socket.increments_step
     may_refuse = context.socket is None and context.request_tap is None
     scopes, digest = scopes_of(context, plan), newest_digest(plan.history)
-    may_wait = context.patience.left if context.patience is not None else None
-    return CallBegins(context.id, scopes, thresholds, digest, counts, may_refuse, may_wait)
+    return CallBegins(context.id, scopes, thresholds, digest, counts, may_refuse)
 
 
 def scopes_of(context: CallContext, plan: Plan) -> CallScopes:

@@ -20,8 +20,8 @@ from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.reading_memory import ReadingMemory
 from sessiontap.rules import Decision, FilledSettings
 from sessiontap.sessions import Link, Session
+from sessiontap.sessions.links import LinkedCall
 from sessiontap.sessions.match_scope import MatchScope
-from sessiontap.sessions.store import Patience
 from sessiontap.trust import UNKNOWN, Upstream
 from sessiontap.value_classes import dataclass
 
@@ -120,8 +120,8 @@ class CallContext:
     """The request as it was read. None before, and if reading failed."""
     history: History | None = None
     """The conversation so far, as the request tells it."""
-    patience: Patience | None = None
-    """With a store that proxies share; None if it is not asked."""
+    awaits_reply: LinkedCall | None = None
+    """The call, as long as another proxy may be reading the reply that it goes on from."""
     plan: Plan | None = None
     """None before planning, and if it failed."""
     attempt: GatewayAttempt | None = None

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from sessiontap.faults import Faults
+from sessiontap.limits.shared import CountAhead
 from sessiontap.llm import grpc
 from sessiontap.llm.call import Call
 from sessiontap.llm.large_bodies import Room
@@ -64,6 +65,8 @@ class Calls:
         self._rules = rules
         self._reader = ThreadPoolExecutor(1, "sessiontap-read")
         self._hurrying: asyncio.TimerHandle | None = None
+        self._looking: set[asyncio.Task[None]] = set()
+        """Look for replies that other proxies read, behind calls that go on from them."""
 
     def plan_at_once(self, context: CallContext, wire: bytes | None) -> Plan | None:
         """Return the plan of a call; None if something must be waited for first, which `plan` does.
@@ -176,14 +179,19 @@ class Calls:
         plan = self._planned(
             context, await planner.plan_shared(context, rules, ahead) if shared else planner.plan(context, rules)
         )
+        if context.awaits_reply is not None:
+            looking = asyncio.create_task(planner.look_again(context))
+            self._looking.add(looking)
+            looking.add_done_callback(self._looking.discard)
         if plan.decision.more:
             with self.faults.guard("alerts"):
                 plan = await self.alerts.begin_shared(context, plan)
         return plan
 
-    def _count_ahead(self, context: CallContext, plan: Plan) -> None:
+    def _count_ahead(self, context: CallContext, plan: Plan) -> CountAhead | None:
         with self.faults.guard("alerts"):
-            self.alerts.ahead(context, plan)
+            return self.alerts.ahead(context, plan)
+        return None
 
     def _planned(self, context: CallContext, plan: Plan) -> Plan:
         context.call = plan.call
@@ -202,7 +210,7 @@ class Calls:
         recorder = self.recorder
         if recorder is None:
             return
-        call, received, history = context.call, heads.received, context.history
+        call, received, history, context.awaits_reply = context.call, heads.received, context.history, None
         if OVER_BUDGET in context.flags:
             self.notices.over_budget()
         if context.plan is None and context.capture_without_plan == "full":
@@ -217,7 +225,7 @@ class Calls:
             end=history.end if history is not None and history.entries else None,
         )
         if not failed:
-            self.planner.conversations.note_end(context.id)
+            self.planner.note_end(context.id)
         is_queued = None
         with self.faults.guard("recording"):
             finished = finished_call(context, outcome, duration, heads, bodies)

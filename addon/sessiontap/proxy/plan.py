@@ -18,6 +18,7 @@ from sessiontap.gateways import Direct, Route
 from sessiontap.gateways.breaker import Breakers, GatewayAddress
 from sessiontap.gateways.failing_open import GatewayUse, why_skipped
 from sessiontap.headers import AppSession, Edit, OutgoingCall
+from sessiontap.limits.shared import CountAhead
 from sessiontap.llm.agents import UNTYPED_WORDS
 from sessiontap.llm.call import Call
 from sessiontap.llm.history import History
@@ -41,9 +42,10 @@ from sessiontap.value_classes import dataclass
 
 _NOT_KNOWN = trust.why_exposed(trust.UNKNOWN, "")
 
-REPLY_PAUSES = (0.001, 0.002, 0.004, 0.008, 0.016, 0.019)
-"""Seconds until a store is asked again for a reply that another proxy is reading; `replies.PATIENCE` in all, and no
-more than a call may wait for the store."""
+LOOK_AGAIN_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.3)
+"""Pauses until a store is asked, behind a call, whether another proxy has read the reply that it goes on from."""
+_COUNTING = ("limit", "alert")
+"""Keys of rules whose values are thresholds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,52 +129,76 @@ class Planner:
         return self._finish(draft, self.store.assign(self._wanted(draft)))
 
     async def plan_shared(
-        self, context: CallContext, rules: Rules, ahead: Callable[[Plan], None] | None = None
+        self, context: CallContext, rules: Rules, ahead: Callable[[Plan], CountAhead | None] | None = None
     ) -> Plan:
-        """As `plan`, by what all proxies remember that share a store.
+        """As `plan`, by what all proxies remember that share a store. It is asked once.
 
-        `ahead` is given the plan of a call with a limit, without its settings, as it is if the store knows no more than
-        this process. What it asks of the store goes there in one request with the call's question.
+        `ahead` returns what is to be counted of a call with a limit. It is given the plan as it is if the store knows
+        no more than this process.
 
         The store's answer may show that the call belongs to another conversation, and so to another session, than this
-        process took it for. The store looks for that itself, and takes the step there; if the call still turns out to
-        belong elsewhere, it is asked once more, and the step is released. A reply that another proxy has yet to read is
-        asked for again. All that together takes no longer than a call may wait for the store.
+        process took it for. The store looks for that itself, and takes the step there. If the call still turns out to
+        belong elsewhere, the step is released, and it gets one by what this process knows.
         """
         draft = self._draft(context, rules)
         if draft.decision.ignore:
             return Plan(draft.decision, FilledSettings(), draft.call)
         wanted = self._wanted(draft)
-        session: Session | None = None
-        patience = context.patience = self.store.patience()
-        for pause in (*REPLY_PAUSES, None):
-            keys = evidence_keys(draft.found) if draft.found is not None else []
-            asks = partial(_ahead, draft, ahead) if ahead is not None and _may_count_ahead(draft) else None
-            begun = await self.store.begin(wanted, keys, patience, follows=_follows(draft, wanted), ahead=asks)
-            ahead = None
-            session, key = begun.session, begun.key
-            for call in begun.calls:
-                self._take_in(call)
-            if begun.calls:
-                draft = self._draft(context, rules)
-                if draft.decision.ignore:
-                    if session is not None and wanted.increments_step and wanted.reserved is None:
-                        self.store.release(session, context.id)
-                    return Plan(draft.decision, FilledSettings(), draft.call)
-                wanted = self._wanted(draft)
-            if pause is None or session is None or session.is_local or patience.left <= pause:
-                break
-            if not _lacks_reply(draft, begun.calls):
-                break
-            await asyncio.sleep(pause)
-            patience.spend(pause)
-            wanted = replace(wanted, reserved=session or wanted.reserved)
-        if session is not None and key == wanted.id:
+        keys = evidence_keys(draft.found) if draft.found is not None else []
+        counts = ahead is not None and "limit" in draft.decision.more
+        asks = partial(self._ahead, draft, ahead) if counts and ahead is not None else None
+        session, key, calls = await self.store.begin(wanted, keys, follows=_follows(draft, wanted), ahead=asks)
+        if calls:
+            self._take_in(calls)
+            draft = self._draft(context, rules)
+            if draft.decision.ignore:
+                if wanted.increments_step and wanted.reserved is None:
+                    self.store.release(session, context.id)
+                return Plan(draft.decision, FilledSettings(), draft.call)
+            wanted = self._wanted(draft)
+        if key == wanted.id:
             session = wanted.session(session.id, session.name, session.step, is_local=session.is_local)
         else:
-            wanted = replace(wanted, reserved=session or wanted.reserved)
-            session = (await self.store.begin(wanted, (), patience, follows=False)).session
-        return self._finish(draft, session or self.store.assign(wanted))
+            session = self.store.instead(wanted, session, is_own=_is_own(draft, wanted))
+        if draft.found is not None and _lacks_reply(draft.found, calls):
+            context.awaits_reply = draft.found
+        return self._finish(draft, session)
+
+    def _ahead(self, draft: _Draft, ahead: Callable[[Plan], CountAhead | None], session: Session) -> CountAhead | None:
+        filled = FilledSettings()
+        if any(one.per in ("user", "branch") for key in _COUNTING for one in draft.decision.more.get(key, ())):
+            filled = self.fill(draft.matched, draft.facts, SessionFacts(session.id, session.name, session.step))
+            filled = self._with_path(draft, filled.at_gateway or filled)
+        return ahead(Plan(draft.decision, filled, draft.call, session, draft.link, draft.history))
+
+    async def look_again(self, context: CallContext) -> None:
+        """Find the link of a call again, behind its back, when another proxy has read the reply that it may go on from.
+        Its record then has the right parent; its session is the one that was sent."""
+        for pause in LOOK_AGAIN_SECONDS:
+            await asyncio.sleep(pause)
+            if (found := context.awaits_reply) is None:
+                return
+            calls = await self.store.look(evidence_keys(found))
+            self._take_in(calls)
+            if context.awaits_reply is None:
+                return
+            with self.faults.guard("conversations"):
+                linked = self.conversations.find_again(found, Client.of(context).conversation_key)
+                if not _lacks_reply(linked, calls):
+                    self._relink(context, linked)
+                    return
+
+    def _relink(self, context: CallContext, linked: LinkedCall) -> None:
+        plan, context.awaits_reply = context.plan, None
+        if plan is None or plan.session is None:
+            return
+        before, link = plan.link, linked.link
+        if link.parent == before.parent:  # it is a child of that one already
+            link = replace(before, evidence=link.evidence, parent_trace=link.parent_trace)
+        if link != before:
+            self.conversations.relink(replace(linked, link=link))
+            context.plan = replace(plan, link=link)
+            self._share(context.id, plan.session)
 
     def _draft(self, context: CallContext, rules: Rules) -> _Draft:
         """Return the call as it is decided before its session is known. Remembers nothing."""
@@ -219,9 +245,7 @@ class Planner:
 
         def written(gateway: Route | Direct | None) -> Fallback:
             """The settings and edits of the call on this way."""
-            found = filled.at_gateway or filled if isinstance(gateway, Route) else filled
-            if (path := _path(found, decision, call, link, client.app)) != found.path:
-                found = replace(found, path=path)
+            found = self._with_path(draft, filled.at_gateway or filled if isinstance(gateway, Route) else filled)
             outgoing = self._outgoing(context, client, rules, matched, gateway, draft.exposed)
             return Fallback(found, headers.plan(decision, found, session, link, outgoing))
 
@@ -247,13 +271,18 @@ class Planner:
             warnings=tuple(_warnings(decision, written_settings, warned, edits)),
         )
 
-    def _take_in(self, call: SharedCall) -> None:
-        """Take in a call that another proxy told of."""
-        with self.faults.guard("conversations"):
-            self.conversations.take_in(call)
-            if call.rank is not None:
-                link = Link(call.conversation, root=call.root)
-                self.joined.restore(link, JoinedSession(call.session_key, call.rank, call.at))
+    def _with_path(self, draft: _Draft, filled: FilledSettings) -> FilledSettings:
+        path = _path(filled, draft.decision, draft.call, draft.link, draft.client.app)
+        return filled if path == filled.path else replace(filled, path=path)
+
+    def _take_in(self, calls: Iterable[SharedCall]) -> None:
+        """Take in calls that other proxies told of."""
+        for call in calls:
+            with self.faults.guard("conversations"):
+                self.conversations.take_in(call)
+                if call.rank is not None:
+                    link = Link(call.conversation, root=call.root)
+                    self.joined.restore(link, JoinedSession(call.session_key, call.rank, call.at))
 
     def _share(self, call_id: str, session: Session) -> None:
         """Tell other proxies of a call that begins."""
@@ -386,6 +415,11 @@ class Planner:
         edits = headers.reply_plan(plan.edits, reply, session=plan.session, call_id=call_id)
         return replace(plan, reply_edits=edits) if edits else plan
 
+    def note_end(self, call_id: str) -> None:
+        """Note that a call was answered, and that its reply is yet to be read."""
+        self.conversations.note_end(call_id)
+        self.store.answered(call_id)
+
     def update(self, update: PlannerUpdate) -> None:
         """Take in a call that ended; its reply, if any, has been read."""
         at = self._clock.ended(update.call_id, update.at)
@@ -423,22 +457,20 @@ def facts_of(
     )
 
 
-def _lacks_reply(draft: _Draft, calls: Iterable[SharedCall]) -> bool:
+def _lacks_reply(linked: LinkedCall, calls: Iterable[SharedCall]) -> bool:
     """Return True if another proxy may be reading the reply that a call goes on from: its history holds one to a
-    request that is still open, or it names one that is not known."""
-    before = set(draft.history.chain[1:-1]) if draft.history is not None else set()
-    if any(call.state == "open" and call.request_chain in before for call in calls):
+    request whose reply is not read, or it names one that is not known."""
+    before = set(linked.history.chain[1:-1])
+    if any(call.state in ("open", "unread") and call.request_chain in before for call in calls):
         return True
-    return bool(draft.call.asked.previous) and draft.link.evidence != "exact"
+    return bool(linked.call.asked.previous) and linked.link.evidence != "exact"
 
 
-def _may_count_ahead(draft: _Draft) -> bool:
-    """Return True if a call waits for a count, and for nothing else that may change its plan but the store's answer."""
-    return "limit" in draft.decision.more and not _lacks_reply(draft, ())
-
-
-def _ahead(draft: _Draft, ahead: Callable[[Plan], None], session: Session) -> None:
-    ahead(Plan(draft.decision, FilledSettings(), draft.call, session, draft.link, draft.history))
+def _is_own(draft: _Draft, wanted: WantedSession) -> bool:
+    """Return True if a call begins a session that follows from its own id, so that nobody else can know it."""
+    link = draft.link
+    own = link.parent is None and link.root == conversation_id(f"call {draft.context.id}")
+    return own and wanted.evidence.source == "conversation"
 
 
 def _follows(draft: _Draft, wanted: WantedSession) -> bool:

@@ -42,7 +42,7 @@ class WorkerCounts:
         self._waiting: dict[int, tuple[asyncio.Future[Any], Any]] = {}
 
     def ahead(self, begins: CallBegins) -> None:
-        """Do nothing: the front is asked for nothing else."""
+        """Return None: the front is asked for nothing else."""
 
     def begin(self, begins: CallBegins) -> asyncio.Future[BeginResult]:
         return self._ask("begin", begins, BeginResult)

@@ -76,6 +76,11 @@ class Conversations:
         keyed = keyed_digest(session, self.key)
         return replace(linked, scope=replace(linked.scope, session=keyed, given_session=session))
 
+    def find_again(self, linked: LinkedCall, conversation_key: str | None = None) -> LinkedCall:
+        """Return a call with the link that it would have now."""
+        one = linked
+        return self._links.find(one.scope, one.call, one.history, one.id, one.now, conversation_key=conversation_key)
+
     def remember(self, linked: LinkedCall) -> None:
         """Remember a call that `find_link` returned, so that later calls may continue it."""
         if linked.link.conversation is None:
@@ -149,6 +154,8 @@ class Conversations:
         known = self._known.get(call.id)
         if known is None:
             self._known.add(known := known_call(call))
+        elif known.state == "open" and call.state == "unread":
+            known.state = "unread"
         elif known.state in ("open", "unread") and call.state in ("done", "failed"):
             for key in known.keys:
                 self._known.unindex(known, key)
@@ -192,19 +199,37 @@ class Conversations:
         self._known.add(known)
         if known.declared is not None:
             self._declared.note(known)
-        parent = self._known.get(link.parent)
-        known.turn = known.id
-        if parent is not None:
-            self._known.use(parent, known.at)
-            if goes_on or parent.tools or link.lineage or link.kind == "auxiliary":
-                known.turn = parent.turn
+        self._place(known, link, goes_on=goes_on)
         if not known.advances:
             return
-        if parent is not None and link.kind not in ("subagent", "retry"):
-            parent.child = known.id
         if known.request_chain != START:
             keys = request_keys(known.scope, known.request_chain)
             self._known.index(known, [*keys, whole_key(known.scope, known.whole_request)])
+
+    def _place(self, known: KnownCall, link: Link, *, goes_on: bool) -> None:
+        """Set the turn of a call, and what its parent knows of it."""
+        parent = self._known.get(link.parent)
+        known.turn = known.id
+        if parent is None:
+            return
+        self._known.use(parent, known.at)
+        if goes_on or parent.tools or link.lineage or link.kind == "auxiliary":
+            known.turn = parent.turn
+        if known.advances and link.kind not in ("subagent", "retry"):
+            parent.child = known.id
+
+    def relink(self, linked: LinkedCall) -> None:
+        """Remember a call that is known in another place, now that more is known of the calls before it."""
+        known, link = self._known.get(linked.id), linked.link
+        if known is None:
+            return
+        before = self._known.get(known.parent)
+        if before is not None and before.child == known.id and link.parent != before.id:
+            before.child = None
+        known.conversation, known.root, known.lineage = link.conversation or "", link.root or "", link.lineage
+        known.parent, known.evidence = link.parent, link.evidence
+        asked = linked.call.asked
+        self._place(known, link, goes_on=bool(asked.answered or asked.tool_results))
 
     def restore(
         self,

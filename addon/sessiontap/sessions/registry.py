@@ -12,12 +12,12 @@ it has a limit, a new session begins, because the old one may have ended.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sessiontap.bounded_dict import BoundedDict
 from sessiontap.sessions.session import Session
 from sessiontap.sessions.shared_calls import EvidenceKey, SharedCall
-from sessiontap.sessions.store import Ahead, Begun, Patience, WantedSession
+from sessiontap.sessions.store import AskAhead, Begun, WantedSession
 
 MAX_SESSIONS = 50_000
 """At about 300 bytes each."""
@@ -55,16 +55,24 @@ class Registry:
     def __len__(self) -> int:
         return len(self._states)
 
-    def patience(self) -> Patience:
-        """There is nobody to wait for."""
-        return Patience(0.0)
-
     async def begin(
-        self, wanted: WantedSession, keys: Sequence[EvidenceKey], patience: Patience, *, follows: bool,
-        ahead: Ahead | None = None,
+        self, wanted: WantedSession, keys: Sequence[EvidenceKey], *, follows: bool, ahead: AskAhead | None = None
     ) -> Begun:
         """As `assign`: there are no others to ask."""
         return Begun(self.assign(wanted), wanted.id)
+
+    def instead(self, wanted: WantedSession, taken: Session, *, is_own: bool) -> Session:
+        """As `assign`, and release what was taken."""
+        if wanted.increments_step:
+            self.release(taken)
+        return self.assign(replace(wanted, reserved=None))
+
+    async def look(self, keys: Sequence[EvidenceKey]) -> Sequence[SharedCall]:
+        """Return none: there are no others."""
+        return ()
+
+    def answered(self, call: str) -> None:
+        """Do nothing, as `remember`."""
 
     def remember(self, call: SharedCall) -> None:
         """Do nothing: `Conversations` remembers the calls of this process."""
@@ -129,9 +137,11 @@ class Registry:
             state.numbered += 1
             state.steps = max(state.steps, step + 1)
 
-    def current(self, wanted: WantedSession) -> str:
-        """Return the id of the session that a call is likely to get."""
-        return wanted.id if wanted.evidence.given else self._current.get(wanted.id, wanted.id)
+    def expected(self, wanted: WantedSession) -> Session:
+        """Return the session that a call is likely to get, with its step, and change nothing."""
+        id = wanted.id if wanted.evidence.given else self._current.get(wanted.id, wanted.id)
+        state = self._states.peek(id)
+        return wanted.session(id, state.name if state else wanted.name, state.steps if state else 0)
 
     def newest(self, count: int) -> list[tuple[str, SessionState]]:
         """Return up to `count` sessions with their ids, the most recently used first."""

@@ -9,9 +9,10 @@ then decides follows from the answer alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from sessiontap.limits.shared import CountAhead
 from sessiontap.rules.decision import Decision
 from sessiontap.sessions.id_sources import SessionEvidence, replaces
 from sessiontap.sessions.session import Session, derived_id, is_verbatim
@@ -79,32 +80,15 @@ def wanted_session(
 class Begun(NamedTuple):
     """A store's answer for a call that begins."""
 
-    session: Session | None
-    """None if the session that the call was found to follow has ended."""
+    session: Session
     key: str
     """Of that session: `WantedSession.id`, or that of the call that it follows."""
     calls: Sequence[SharedCall] = ()
     """Those found by the call's keys, as other proxies told of them."""
 
 
-@dataclass(slots=True)
-class Patience:
-    """The time for which a call may wait for a store, however often it asks. For what this process itself is late, it
-    is not the store that is waited for."""
-
-    left: float
-    """Seconds."""
-    waited: float = 0.0
-    """Seconds so far."""
-
-    def spend(self, seconds: float) -> None:
-        """Take off what was waited."""
-        self.left -= seconds
-        self.waited += seconds
-
-
-Ahead = Callable[[Session], None]
-"""See `SessionStore.begin`."""
+AskAhead = Callable[[Session], CountAhead | None]
+"""Given the session that a call is likely to get. None: nothing is to be counted."""
 
 
 class SessionStore(Protocol):
@@ -117,19 +101,24 @@ class SessionStore(Protocol):
     def assign(self, wanted: WantedSession) -> Session:
         """Return the session of a call, with its step, at once: by what this process knows."""
 
-    def patience(self) -> Patience:
-        """Return the patience that a call begins with."""
-
     async def begin(
-        self, wanted: WantedSession, keys: Sequence[EvidenceKey], patience: Patience, *, follows: bool,
-        ahead: Ahead | None = None,
+        self, wanted: WantedSession, keys: Sequence[EvidenceKey], *, follows: bool, ahead: AskAhead | None = None
     ) -> Begun:
         """Return the session of a call, with its step, and the calls that are found by its keys.
 
         `follows`: its session is that of its conversation, so it is the session of the first call that is found.
-        `ahead` asks for more in the same request. It is given the session that the call is likely to get; the answer
-        counts only if the call gets that one, and no call is found.
+        `ahead`: what is to be counted in the same request, in the session that the store finds.
         """
+
+    def instead(self, wanted: WantedSession, taken: Session, *, is_own: bool) -> Session:
+        """Return the session of a call, with its step, that turned out to belong to another one than that in which
+        `begin` has `taken` a step, which is given back. `is_own`: nobody else can know the session."""
+
+    def look(self, keys: Sequence[EvidenceKey]) -> Awaitable[Sequence[SharedCall]]:
+        """Return the calls that are found by a call's keys, for one that does not wait for them."""
+
+    def answered(self, call: str) -> None:
+        """Note that a call's client has its reply, which is yet to be read."""
 
     def release(self, session: Session, call: str = "") -> None:
         """Give back the step of a session that `begin` took for a call, and that no call will have."""

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 CONNECT_SECONDS = 2.0
 MISSING = "sharing sessions takes redis-py and hiredis. Install them with: pip install 'sessiontap[redis]'"
 _FILES = {file.stem: file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.lua")}
-_COMMON = _FILES.pop("common")
+_COMMON, _FINDING, _COUNTING = (_FILES.pop(name) for name in ("common", "finding", "counting"))
+_MORE = {"begin": _FINDING + _COUNTING, "look": _FINDING, "count": _COUNTING}
+_SCRIPTS = {name: _COMMON + _MORE.get(name, "") + script for name, script in _FILES.items()}
 _INCOMPLETE = object()
-_SCRIPTS = {name: _COMMON + script for name, script in _FILES.items()}
 
 
 class StoreError(Exception):

@@ -11,6 +11,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from itertools import batched
 from typing import Any
 
@@ -18,11 +20,12 @@ import msgspec
 
 from sessiontap.bounded_dict import BoundedDict
 from sessiontap.faults import Faults
+from sessiontap.limits.shared import CountAnswer
 from sessiontap.sessions.conversations import Conversations
 from sessiontap.sessions.registry import Registry
 from sessiontap.sessions.session import Session
 from sessiontap.sessions.shared_calls import EvidenceKey, SharedCall
-from sessiontap.sessions.store import Ahead, Begun, Patience, WantedSession
+from sessiontap.sessions.store import AskAhead, Begun, WantedSession
 from sessiontap.stores.address import StoreAddress
 from sessiontap.stores.connection import StoreError
 from sessiontap.stores.local_steps import LOCAL_STEPS, LocalSteps, Run
@@ -110,10 +113,6 @@ class RedisStore:
 
     # -- a call --------------------------------------------------------------------------------------------------------
 
-    def patience(self) -> Patience:
-        """Return the bound."""
-        return Patience(self.address.timeout)
-
     def assign(self, wanted: WantedSession) -> Session:
         """Return the session of a call by what this process knows; its step is a local one."""
         session, reserved = self._locally(wanted), wanted.reserved
@@ -137,55 +136,76 @@ class RedisStore:
             self._local.note(wanted.call, session.id, session.name, is_new=wanted.increments_step)
 
     async def begin(
-        self, wanted: WantedSession, keys: Sequence[EvidenceKey], patience: Patience, *, follows: bool,
-        ahead: Ahead | None = None,
+        self, wanted: WantedSession, keys: Sequence[EvidenceKey], *, follows: bool, ahead: AskAhead | None = None
     ) -> Begun:
-        """Ask the store, within what is left of the bound."""
-        had_all = not patience.waited
-        expected = self._registry.current(wanted) if ahead is not None else ""
-        question = self._question(wanted, keys, follows, expected)
-        asked = self.run("begin", *question) if patience.left > 0 else None
+        """Ask the store once, within the bound."""
+        counted = None
+        if ahead is not None and self.presence.is_ready:
+            with self._faults.guard("session store"):
+                counted = ahead(self._registry.expected(wanted))
+        question = self._question(wanted, keys, follows)
+        asked = self.run("begin", *question, *(counted.arguments if counted is not None else ()))
         if asked is None:
             return Begun(self.assign(wanted), wanted.id)
-        if ahead is not None:
-            with self._faults.guard("session store"):
-                ahead(wanted.session(expected, wanted.name, 0))
+        if counted is not None:
+            asked.add_done_callback(partial(_give_count, counted.answer))
         try:
-            answer = await self.within(patience, asked)
+            answer = await self.within_bound(asked)
             self.presence.answered()
         except TimeoutError:
             session = self._locally(wanted)
             asked.add_done_callback(lambda late: self._give_back(late, wanted, session))
-            if had_all:
-                self.presence.missed()
+            self.presence.missed()
             return Begun(session, wanted.id)
         except StoreError as error:
             self.presence.go_away(str(error))
             return Begun(self._locally(wanted), wanted.id)
-        finally:
-            self.note_wait(patience)
         with self._faults.guard("session store"):
             return self._begun(wanted, answer)
         return Begun(self.assign(wanted), wanted.id)
 
-    async def within(self, patience: Patience, asked: asyncio.Future[Any]) -> Any:
+    async def within_bound(self, asked: asyncio.Future[Any], *, is_waited_for: bool = True) -> Any:
         """Return the answer to what was asked. Raises StoreError, and TimeoutError if the store is late, not if
-        this process is: its loop turns several times until then, so that what has come was read."""
-        each = max(0.0, patience.left) / _SLICES
-        for _ in range(_SLICES):
-            began = time.perf_counter()
-            done, _ = await asyncio.wait((asked,), timeout=each)
-            patience.spend(min(time.perf_counter() - began, each))
-            if done:
-                return asked.result()
+        this process is: its loop turns several times until then, so that what has come was read. `is_waited_for`: a
+        call waits for it."""
+        each, waited = self.address.timeout / _SLICES, 0.0
+        try:
+            for _ in range(_SLICES):
+                began = time.perf_counter()
+                done, _ = await asyncio.wait((asked,), timeout=each)
+                waited += min(time.perf_counter() - began, each)
+                if done:
+                    return asked.result()
+        finally:
+            if is_waited_for:
+                self.longest_wait = max(self.longest_wait, waited)
         raise TimeoutError
 
-    def note_wait(self, patience: Patience) -> None:
-        """A call has waited."""
-        self.longest_wait = max(self.longest_wait, patience.waited)
+    def instead(self, wanted: WantedSession, taken: Session, *, is_own: bool) -> Session:
+        """Without a second question: the first step of a session of the call's own is known, any other is local."""
+        if wanted.increments_step:
+            self.release(taken, wanted.call)
+        wanted = replace(wanted, reserved=None)
+        if not is_own:
+            return self._locally(wanted)
+        session = self._registry.assign(wanted)
+        steps = session.step + wanted.increments_step
+        self._send("merge", session.id, session.name, steps, wanted.now // _MILLISECOND, session.key or "")
+        return session
+
+    async def look(self, keys: Sequence[EvidenceKey]) -> Sequence[SharedCall]:
+        """Ask the store behind a call's back."""
+        parts = [part for key in keys for part in key]
+        asked = self.run("look", self.presence.number, *parts)
+        if asked is None:
+            return ()
+        try:
+            return _calls(await self.within_bound(asked, is_waited_for=False))
+        except (StoreError, TimeoutError):
+            return ()
 
     def _question(
-        self, wanted: WantedSession, keys: Sequence[EvidenceKey], follows: bool, expected: str
+        self, wanted: WantedSession, keys: Sequence[EvidenceKey], follows: bool
     ) -> list[str | bytes | int]:
         reserved, ends = wanted.reserved, wanted.idle is not None or wanted.max_calls is not None
         following = [wanted.following(wanted.now + tick) if ends else "" for tick in range(_FOLLOWING)]
@@ -203,14 +223,13 @@ class RedisStore:
             reserved.id if reserved is not None and not reserved.is_local else "",
             reserved.step if reserved is not None and not reserved.is_local else 0,
             *following,
-            expected,
-            wanted.call,
+            len(keys),
             *(part for key in keys for part in key),
         ]
 
     def _begun(self, wanted: WantedSession, answer: list[Any]) -> Begun:
         match answer:
-            case [b"ok", bytes(key), bytes(id), bytes(name), int(step), list(found)]:
+            case [b"ok", bytes(key), bytes(id), bytes(name), int(step), list(found), _]:
                 session = wanted.session(_text(id), _text(name), step)
                 self._registry.restore(session.id, session.name, step, wanted.now, _text(key) if key != id else None)
                 if step < 0:
@@ -220,8 +239,6 @@ class RedisStore:
                 else:
                     self._local.forget(wanted.call)
                 return Begun(session, _text(key), _calls(found))
-            case [b"ended", bytes(key), list(found)]:
-                return Begun(None, _text(key), _calls(found))
             case [b"emptied"]:
                 self.presence.emptied()
         return Begun(self.assign(wanted), wanted.id)
@@ -231,7 +248,7 @@ class RedisStore:
         if late.cancelled() or late.exception() is not None:
             return
         match late.result():
-            case [b"ok", _, bytes(id), _, int(step), _] if step >= 0:
+            case [b"ok", _, bytes(id), _, int(step), _, _] if step >= 0:
                 reserved = wanted.reserved if wanted.reserved is not None and not wanted.reserved.is_local else None
                 if (_text(id), step) == (had.id, had.step):
                     return
@@ -244,9 +261,14 @@ class RedisStore:
         """Give a step back, which the session's next call gets. A local one is nobody else's."""
         self._local.forget(call)
         if not session.is_local:
+            self._registry.release(session)
             self._send("release", session.id, session.step)
 
     # -- what a call leaves --------------------------------------------------------------------------------------------
+
+    def answered(self, call: str) -> None:
+        """Tell others that a call's reply is yet to be read."""
+        self.run("answered", call)
 
     def remember(self, call: SharedCall) -> None:
         """Tell others of a call. While the store is away nobody is told; it is made up for."""
@@ -294,17 +316,31 @@ class RedisStore:
 def _calls(found: list[list[bytes]]) -> list[SharedCall]:
     """Return the calls of an answer, the oldest first."""
     calls: list[SharedCall] = []
-    for state, session, rank, child in found:
+    for state, session, rank, child, answered in found:
         with suppress(msgspec.DecodeError, msgspec.ValidationError):  # another version's
+            call = _unpack(state)
             calls.append(
                 msgspec.structs.replace(
-                    _unpack(state),
+                    call,
+                    state="unread" if answered and call.state == "open" else call.state,
                     session_key=_text(session),
                     rank=int(rank) if rank else None,
                     child=_text(child) or None,
                 )
             )
     return sorted(calls, key=lambda call: call.id)
+
+
+def _give_count(waiting: asyncio.Future[CountAnswer | None], asked: asyncio.Future[Any]) -> None:
+    """Give on what an answer says of the call's count."""
+    if waiting.done():
+        return
+    answer = asked.result() if not asked.cancelled() and asked.exception() is None else []
+    match answer:
+        case [b"ok", _, bytes(id), _, _, _, list(told)]:
+            waiting.set_result(CountAnswer(_text(id), told))
+        case _:
+            waiting.set_result(None)
 
 
 def _text(data: bytes) -> str:
