@@ -18,10 +18,10 @@ from sessiontap.llm.message_pieces import CallPiece, MessagePiece, ToolOutput
 from sessiontap.llm.messages import CHAT, ContentReader, is_conversation, reasoning
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
-from sessiontap.llm.pick import count, counts, dicts, dig, flag, items, names, parse, place, text
+from sessiontap.llm.pick import count, counts, dicts, dig, flag, items, names, place, text
 from sessiontap.llm.refusal import anthropic_refusal
 from sessiontap.llm.response_facts import error_inside
-from sessiontap.llm.streaming import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
+from sessiontap.llm.streaming import Growing, StreamEvent, arguments_of, asked_for, pieces, reply_by_form
 from sessiontap.llm.usage import billed_of
 
 _BILLING = "x-anthropic-billing-header"
@@ -94,15 +94,12 @@ def usage_of(usage: Any) -> Usage | None:
 
 def reply(call: Call, response: Response) -> Reply:
     """See `family.Family`. The answer of count_tokens is no usage: nothing was used."""
-    if call.endpoint.operation == "count_tokens" or not response.body:
+    if call.endpoint.operation == "count_tokens":
         return Reply()
-    if streams(response):
-        problems: list[str] = []
-        return streamed(call, pieces(response, problems), response.complete, problems)
-    body, problem = parse(response.body)
-    if problem:
-        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
-    return whole(body)
+    problems: list[str] = []
+    return reply_by_form(
+        response, whole, lambda stream: streamed(call, pieces(stream, problems), stream.complete, problems)
+    )
 
 
 def whole(body: Any) -> Reply:

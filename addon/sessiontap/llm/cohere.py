@@ -20,10 +20,10 @@ from sessiontap.llm.message_pieces import CallPiece, MessagePiece, ResultPiece, 
 from sessiontap.llm.messages import CHAT, ContentReader, MessageShape, is_conversation, role_of
 from sessiontap.llm.newest_turn import MessageLayout, newest
 from sessiontap.llm.openai_chat import content_text
-from sessiontap.llm.pick import count, dicts, dig, items, names, parse, place, text
+from sessiontap.llm.pick import count, dicts, dig, items, names, place, text
 from sessiontap.llm.refusal import message_refusal
 from sessiontap.llm.response_facts import error_inside
-from sessiontap.llm.streaming import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
+from sessiontap.llm.streaming import Growing, StreamEvent, arguments_of, asked_for, pieces, reply_by_form
 from sessiontap.llm.usage import billed_of
 
 
@@ -85,20 +85,17 @@ def usage_of(meta: Any) -> Usage | None:
 
 def reply(call: Call, response: Response) -> Reply:
     """See `family.Family`. Embeddings have no output."""
-    if streams(response):
-        problems: list[str] = []
-        return streamed(pieces(response, problems), problems)
-    if not response.body:
-        return Reply()
-    body, problem = parse(response.body)
-    if problem:
-        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
-    if text(body, "event_type"):  # the one line that came of a stream without a content type
-        return streamed([StreamEvent(body, None, len(response.body))], [])
-    found = whole(body)
-    if found.usage and call.endpoint.operation == "embeddings":
-        return replace(found, usage=replace(found.usage, output=None))
-    return found
+
+    def in_one(body: Any) -> Reply:
+        if text(body, "event_type"):  # the one line that came of a stream without a content type
+            return streamed([StreamEvent(body, None, len(response.body))], [])
+        found = whole(body)
+        if found.usage and call.endpoint.operation == "embeddings":
+            return replace(found, usage=replace(found.usage, output=None))
+        return found
+
+    problems: list[str] = []
+    return reply_by_form(response, in_one, lambda stream: streamed(pieces(stream, problems), problems))
 
 
 def whole(body: Any) -> Reply:

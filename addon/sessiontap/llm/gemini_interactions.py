@@ -24,7 +24,7 @@ from sessiontap.llm.openai_input import is_input, provider_ran
 from sessiontap.llm.pick import count, counts, dicts, dig, flag, names, parse, place, text
 from sessiontap.llm.refusal import google_refusal
 from sessiontap.llm.response_facts import error_inside, error_of
-from sessiontap.llm.streaming import arguments_of, asked_for, pieces, streams
+from sessiontap.llm.streaming import arguments_of, asked_for, pieces, reply_by_form
 
 _CONTENTS = frozenset({"text", "image", "audio", "document", "video"})
 """Kinds of content, of which a user's or the model's step is made. One may stand in the input by itself."""
@@ -201,14 +201,7 @@ class _Step:
 
 def reply(call: Call, response: Response) -> Reply:
     """See `family.Family`."""
-    if not response.body:
-        return Reply()
-    if streams(response):
-        return _streamed(response)
-    body, problem = parse(response.body)
-    if problem:
-        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
-    return _whole(body, _answer(body))
+    return reply_by_form(response, lambda body: _whole(body, _answer(body)), _streamed)
 
 
 def _answer(body: Any) -> list[_Step]:

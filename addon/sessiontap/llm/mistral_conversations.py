@@ -22,9 +22,9 @@ from sessiontap.llm.message_pieces import CallPiece, MessagePiece
 from sessiontap.llm.messages import ContentReader, MessageShape, is_conversation, role_of, silent
 from sessiontap.llm.newest_turn import MessageLayout, Named, newest
 from sessiontap.llm.openai_chat import content_text, thought_in
-from sessiontap.llm.pick import count, dicts, dig, names, parse, text
+from sessiontap.llm.pick import count, dicts, dig, names, text
 from sessiontap.llm.response_facts import error_inside
-from sessiontap.llm.streaming import arguments_of, asked_for, pieces, streams
+from sessiontap.llm.streaming import arguments_of, asked_for, pieces, reply_by_form
 from sessiontap.llm.usage import usage_of
 
 _ENTRIES = frozenset(
@@ -139,19 +139,16 @@ class _Output:
 
 def reply(call: Call, response: Response) -> Reply:
     """See `family.Family`."""
-    if not response.body:
-        return Reply()
-    if streams(response):
-        return _streamed(response)
-    body, problem = parse(response.body)
-    if problem:
-        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
-    outputs = [_whole(entry) for entry in dicts(body, "outputs")]
+    return reply_by_form(response, _whole, _streamed)
+
+
+def _whole(body: Any) -> Reply:
+    outputs = [_entry(entry) for entry in dicts(body, "outputs")]
     models = (text(entry, "model") for entry in dicts(body, "outputs"))
     return _reply(text(body, "conversation_id"), models, outputs, dig(body, "usage"), error_inside(body))
 
 
-def _whole(entry: dict[str, Any]) -> _Output:
+def _entry(entry: dict[str, Any]) -> _Output:
     found = _Output(text(entry, "type"), text(entry, "name"), text(entry, "tool_call_id"))
     if found.kind == "message.output":
         found.learn(entry.get("content"))

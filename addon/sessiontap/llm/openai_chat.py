@@ -15,9 +15,9 @@ from sessiontap.llm.call import Asked, Call, CallError, Reply, ToolCall
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.messages import CHAT, REASONING_FIELDS, is_conversation, reasoning
 from sessiontap.llm.newest_turn import MessageLayout, newest
-from sessiontap.llm.pick import dicts, dig, items, names, parse, place, text
+from sessiontap.llm.pick import dicts, dig, items, names, place, text
 from sessiontap.llm.response_facts import error_inside
-from sessiontap.llm.streaming import Growing, StreamEvent, arguments_of, asked_for, pieces, streams
+from sessiontap.llm.streaming import Growing, StreamEvent, arguments_of, asked_for, pieces, reply_by_form
 from sessiontap.llm.usage import billed_of, cost_of, usage_of
 
 _SYSTEM = ("system", "developer")
@@ -85,15 +85,8 @@ def _prompt(messages: list[Any]) -> str | None:
 
 def reply(call: Call, response: Response) -> Reply:
     """See `family.Family`."""
-    if streams(response):
-        problems: list[str] = []
-        return streamed(pieces(response, problems), response.complete, problems)
-    if not response.body:
-        return Reply()
-    body, problem = parse(response.body)
-    if problem:
-        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
-    return whole(body)
+    problems: list[str] = []
+    return reply_by_form(response, whole, lambda stream: streamed(pieces(stream, problems), stream.complete, problems))
 
 
 def whole(body: Any) -> Reply:

@@ -8,8 +8,9 @@ from sessiontap.exchange import Request, Response
 from sessiontap.llm.call import Asked, Call, Reply, Usage
 from sessiontap.llm.family import Family, FamilyRoute
 from sessiontap.llm.openai_input import INPUT
-from sessiontap.llm.pick import count, dig, items, parse, text
+from sessiontap.llm.pick import count, dig, items, text
 from sessiontap.llm.response_facts import error_inside
+from sessiontap.llm.streaming import reply_by_form
 from sessiontap.llm.usage import cost_of, usage_of
 
 
@@ -24,12 +25,12 @@ def asked(request: Request, body: Any) -> Asked:
 
 
 def reply(call: Call, response: Response) -> Reply:
-    """See `family.Family`. Embeddings have no output: a stated 0 (Mistral) is left out."""
-    if not response.body:
-        return Reply()
-    body, problem = parse(response.body)
-    if problem:
-        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
+    """See `family.Family`."""
+    return reply_by_form(response, _whole)
+
+
+def _whole(body: Any) -> Reply:
+    """Embeddings have no output: a stated 0 (Mistral) is left out."""
     usage = usage_of(dig(body, "usage"))
     given = usage.input if usage else None
     if given is None and dig(body, "usage", "prompt_tokens") is None:

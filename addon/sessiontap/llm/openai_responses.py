@@ -17,9 +17,9 @@ from sessiontap.llm.family import Family, FamilyRoute, SocketGrammar
 from sessiontap.llm.newest_turn import nameless
 from sessiontap.llm.openai_chat import content_text
 from sessiontap.llm.openai_input import INPUT, PARTS, UNCOUNTED, is_input
-from sessiontap.llm.pick import count, dicts, dig, names, parse, place, text
+from sessiontap.llm.pick import count, dicts, dig, names, place, text
 from sessiontap.llm.response_facts import error_inside
-from sessiontap.llm.streaming import arguments_of, asked_for, pieces, streams
+from sessiontap.llm.streaming import arguments_of, asked_for, pieces, reply_by_form
 from sessiontap.llm.usage import billed_of, cost_of
 
 CLIENT_CALLS: dict[str, str | None] = {
@@ -138,14 +138,9 @@ def usage_of(usage: Any) -> Usage | None:
 
 def reply(call: Call, response: Response) -> Reply:
     """See `family.Family`."""
-    if call.endpoint.operation == "count_tokens" or not response.body:
+    if call.endpoint.operation == "count_tokens":
         return Reply()
-    if streams(response):
-        return _streamed(response)
-    body, problem = parse(response.body)
-    if problem:
-        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
-    return _whole(body)
+    return reply_by_form(response, _whole, _streamed)
 
 
 @dataclass(slots=True)

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from sessiontap.exchange import Response
-from sessiontap.llm.call import ToolCall
+from sessiontap.llm.call import Reply, ToolCall
 from sessiontap.llm.pick import dig, flag, parse, written
 
 # The kind of a body --------------------------------------------------------------------------------------------------
@@ -101,6 +101,23 @@ class StreamEvent(NamedTuple):
 def streams(response: Response) -> bool:
     """The body is SSE or JSON lines."""
     return reply_kind(response) in ("sse", "ndjson")
+
+
+def reply_by_form(
+    response: Response, whole: Callable[[Any], Reply], streamed: Callable[[Response], Reply] | None = None
+) -> Reply:
+    """Return a reply, read by its form: a stream by `streamed`, if there are any, and one JSON value by `whole`.
+
+    An empty body states nothing. One that is no JSON is a problem, unless the rest of it did not come.
+    """
+    if not response.body:
+        return Reply()
+    if streamed is not None and streams(response):
+        return streamed(response)
+    body, problem = parse(response.body)
+    if problem:
+        return Reply(problems=(f"the response is {problem}",) if response.complete else ())
+    return whole(body)
 
 
 def asked_for(body: Any) -> bool | None:
