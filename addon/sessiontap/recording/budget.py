@@ -93,11 +93,14 @@ class Budget:
         self.used = 0
         self.read = 0
         """Bytes of `used` that are for reading."""
-        self._changed = threading.Condition()  # its lock may be taken again: the collector may end a lease anywhere
+        self._lock = threading.RLock()  # it may be taken again: the collector may end a lease anywhere
+        self._changed = threading.Condition(self._lock)
+        self._waiting = 0
+        """Holders that wait for what others give back; to tell nobody takes six times as long as to give."""
 
     def take(self, size: int, held: int = 0) -> bool:
         """Take `size` bytes more for a holder of `held`. False: less would be left for others than it would have."""
-        with self._changed:
+        with self._lock:
             if held + size > self.free:
                 return False
             self.used += size
@@ -112,10 +115,10 @@ class Budget:
         """Take `size` bytes more of those for reading, and beyond them of the bodies', for a reader of `held`. False:
         they would have less left than that. Waits `patience` seconds at most for what other readers give back."""
         until = time.monotonic() + patience if patience else 0.0
-        with self._changed:
+        with self._lock:
             while not self._leaves_enough(size):
                 left = until - time.monotonic() if patience and self.read > held else 0
-                if left <= 0 or not self._changed.wait(left):
+                if left <= 0 or not self._wait(left):
                     return False
             self.used += size
             self.read += size
@@ -127,23 +130,31 @@ class Budget:
 
     def force(self, size: int, to_read: bool = False) -> None:
         """Take `size` bytes that are already in use."""
-        with self._changed:
+        with self._lock:
             self.used += size
             self.read += size * to_read
 
     def wait(self, size: int, held: int = 0) -> None:
         """Take `size` bytes more for a holder of `held` as soon as there are so many, or nobody else has any."""
-        with self._changed:
+        with self._lock:
             while self.used > held and self.used + size > self.limit:
-                self._changed.wait()
+                self._wait()
             self.used += size
 
     def give(self, size: int, to_read: bool = False) -> None:
         """Give back `size` bytes."""
-        with self._changed:
+        with self._lock:
             self.used -= size
             self.read -= size * to_read
-            self._changed.notify_all()
+            if self._waiting:
+                self._changed.notify_all()
+
+    def _wait(self, timeout: float | None = None) -> bool:
+        self._waiting += 1
+        try:
+            return self._changed.wait(timeout)
+        finally:
+            self._waiting -= 1
 
 
 class Lease:
