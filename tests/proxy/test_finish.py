@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, replace
 
 import pytest
 from mitmproxy.http import HTTPFlow
@@ -10,6 +11,7 @@ from mitmproxy.test import tflow
 
 from sessiontap.callers import Caller, Found
 from sessiontap.exchange import Request
+from sessiontap.llm.call import Asked, Call
 from sessiontap.proxy.call_context import CallContext
 from sessiontap.proxy.connections import Connection, Destination
 from sessiontap.proxy.finish import CapturedBody, Heads, captured_bodies, finished_call
@@ -85,3 +87,10 @@ def test_a_call_that_could_not_be_planned_is_recorded_as_the_rules_alone_allow(c
     context, flow = over(b"fine")
     context.capture_without_plan = capture  # type: ignore[assignment]
     assert finished(context, flow, Budget(PLENTY)).capture == capture
+
+
+def test_a_call_without_its_texts_keeps_all_else() -> None:
+    asked = Asked(**{field.name: field.name for field in fields(Asked)})  # type: ignore[arg-type]
+    call = Call(**{field.name: field.name for field in fields(Call)} | {"asked": asked})  # type: ignore[arg-type]
+    without = replace(call, json=None, asked=replace(asked, message=None, prompt=None))
+    assert call.without_texts() == without

@@ -213,7 +213,7 @@ def history(call: Call) -> History:
         latest=latest,
         system=hashed,
         settings=digest(json_bytes([call.asked.model, call.asked.stream, call.endpoint.operation, rest])),
-        choices=any((count(body, *path) or 1) > 1 for path in CHOICES),
+        choices=max([count(body, *path) or 1 for path in CHOICES if path[0] in body], default=1) > 1,
         purpose=purpose_of(call, prompt, opening, latest),
         goes_on=goes_on(opening),
         declared=text(body, "conversation") or text(body, "conversation", "id"),

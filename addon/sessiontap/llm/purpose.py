@@ -19,6 +19,9 @@ Purpose = Literal["title", "summary", "count", "probe", "warmup"]
 _LOOKED_AT = 3000
 """Characters: prompts of this kind say at once what they want."""
 
+_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+"""Fields with the tokens that a reply may have."""
+
 _OF_TITLES = ("title", "name", "tags", "emoji", "topic", "follow", "summar")
 _OF_SUMMARIES = ("summar", "compact", "condense", "continuing our")
 _OF_CONTINUED = ("continued", "summary", "state_snapshot", "removed")
@@ -72,10 +75,11 @@ def purpose_of(call: Call, prompt: str | None, opening: str | None, latest: str 
     if _asks(SUMMARIES, _OF_SUMMARIES, system):
         return "summary"
     first = (opening or "")[:_LOOKED_AT] if opening != latest else ""
-    if any(_asks(TITLES, _OF_TITLES, said) for said in (system, newest, first)):
-        return "title"
-    limits = (count(call.json, key) for key in ("max_tokens", "max_completion_tokens", "max_output_tokens"))
-    return "probe" if 1 in limits else None
+    for said in (system, newest, first):
+        if said and _asks(TITLES, _OF_TITLES, said):
+            return "title"
+    limits = [key for key in _LIMITS if key in call.json] if isinstance(call.json, dict) else []
+    return "probe" if limits and 1 in [count(call.json, key) for key in limits] else None
 
 
 def _asks(phrases: re.Pattern[str], words: tuple[str, ...], said: str) -> bool:

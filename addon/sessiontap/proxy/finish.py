@@ -95,7 +95,7 @@ def finished_call(context: CallContext, outcome: Outcome, duration: int, heads: 
     """Return the call in plain values, without what only the proxy needs. `duration` is nanoseconds."""
     call, connection, asked = context.call, context.connection, context.request
     if call is not None and (call.json is not None or call.asked.message or call.asked.prompt):
-        call = replace(call, json=None, asked=replace(call.asked, message=None, prompt=None))
+        call = call.without_texts()
     return FinishedCall(
         id=context.id,
         time=context.time,

@@ -33,7 +33,8 @@ def upstream_of(flow: http.HTTPFlow, *, for_proxy: bool, verifies: bool) -> Upst
     # itself does not: it names the proxy.
     if not for_proxy and server.address is not None and server.address[:2] == (request.host, request.port):
         name = server.sni or client.sni or request.host
-    names = [request.authority, *request.headers.get_all("host")]
+    hosts = [value.decode("latin-1") for field, value in request.headers.fields if field.lower() == b"host"]
+    names = [request.authority, *hosts]
     return Upstream(
         scheme=request.scheme,
         address=request.host,
