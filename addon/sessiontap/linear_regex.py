@@ -144,13 +144,16 @@ class BytesRegex:
     def finditer(self, data: bytes, start: int, end: int) -> Iterator[Match]:
         """Every match between `start` and `end`. If looking for them takes too long, all that is left is the last."""
         took, is_slow = 0.0, (end - start) * self.size > CHEAP
+        is_measured = is_slow
         while start <= end:
             if is_slow and self._meter.exhausted():
                 yield Rest(start, end, data)
                 return
-            before = time.thread_time()
+            before = time.thread_time() if is_measured else 0.0
             match = self._compiled.search(data, start, end)
-            took += time.thread_time() - before  # many quick ones are slow together
+            if is_measured:
+                took += time.thread_time() - before
+            is_measured = True  # one of these is quick; many are slow together
             if took > SLOW:
                 self._meter.add(took)
                 took, is_slow = 0.0, True
