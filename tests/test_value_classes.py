@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from sessiontap.value_classes import dataclass
+from sessiontap.value_classes import dataclass, replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +34,15 @@ def test_its_fields_are_set_without_a_call_for_each() -> None:
 def test_a_copy_is_equal(again: object) -> None:
     assert callable(again)
     assert again(Point(1, ("a",))) == Point(1, ("a",))
+
+
+def test_a_copy_has_the_fields_that_are_replaced() -> None:
+    one = Point(1, ("a",))
+
+    assert replaced(one, x=2) == Point(2, ("a",))
+    assert one == Point(1, ("a",))
+
+
+def test_what_is_no_field_cannot_be_replaced() -> None:
+    with pytest.raises(AttributeError):
+        replaced(Point(1), z=2)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -142,8 +143,9 @@ def spoken(text: str) -> str:
     return "".join(_spoken(text))
 
 
-def _spoken(text: str) -> Iterable[str]:
-    """The same in pieces, none empty: the words of a long text apart would take ten times its memory."""
+def _spoken(text: str, at_once: int = _AT_ONCE) -> Iterable[str]:
+    """The same in pieces, none empty, made of `at_once` characters each: the words of a long text apart would take ten
+    times its memory."""
     text = text.strip()
     start = 0
     for name in THOUGHT if text.startswith("<") else ():
@@ -151,9 +153,9 @@ def _spoken(text: str) -> Iterable[str]:
             end = text.find(f"</{name}>")
             start = end + len(f"</{name}>") if end >= 0 else 0
             break
-    if len(text) <= _AT_ONCE:
+    if len(text) <= at_once:
         return filter(None, ("".join(text[start:].split()),))
-    pieces = (text[at : at + _AT_ONCE].split() for at in range(start, len(text), _AT_ONCE))
+    pieces = (text[at : at + at_once].split() for at in range(start, len(text), at_once))
     return filter(None, map("".join, pieces))
 
 
@@ -174,8 +176,8 @@ def rough_digest(text: str, names: Iterable[str]) -> bytes:
     """The part of a run that stays when a framework writes it anew (`{"a": 1}` as `{'a': 1}`, other fences and signs):
     the tools that it calls, else the letters that it begins with. It tells answers to one question apart."""
     names = tuple(names)
-    begins = "" if names else _beginning(_spoken(text), _GIST_OF)
-    letters = "".join(filter(str.isalnum, begins))[:_GIST].lower()
+    begins = "" if names else _beginning(_spoken(text, 2 * _GIST_OF), _GIST_OF)
+    letters = "".join(islice(filter(str.isalnum, begins), _GIST)).lower()
     return digest("\0".join((letters, *names)).encode("utf-8", "surrogatepass"))[:8]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from sessiontap.exchange import Request, Response
@@ -12,6 +11,7 @@ from sessiontap.llm.families import family_of, socket_of
 from sessiontap.llm.pick import parse
 from sessiontap.llm.socket_frames import turn_request
 from sessiontap.llm.streaming import STREAMS, body_kind, reply_kind
+from sessiontap.value_classes import replaced
 
 _ENOUGH = 16
 """Bytes that tell the kind of a body without a content type."""
@@ -27,9 +27,9 @@ def read_request(request: Request, endpoint: Endpoint) -> Call:
     except Exception as fault:
         problems, misread = (*problems, _fault(endpoint, "request", fault)), True
     if endpoint.model and not asked.model:
-        asked = replace(asked, model=endpoint.model)
+        asked = replaced(asked, model=endpoint.model)
     if problems:
-        asked = replace(asked, problems=problems + asked.problems)
+        asked = replaced(asked, problems=problems + asked.problems)
     return Call(
         endpoint=endpoint,
         asked=asked,
@@ -56,8 +56,8 @@ def read_reply(call: Call, request: Request, response: Response) -> Reply:
         return Reply(stream=stream, problems=(_fault(call.endpoint, "response", fault),))
     by_login = family_of(call.endpoint.family).is_subscription
     if reply.usage and by_login is not None and by_login(request.headers):
-        reply = replace(reply, billed=replace(reply.billed or Billed(), subscription=True))
-    return replace(reply, stream=stream) if reply.stream is None else reply
+        reply = replaced(reply, billed=replaced(reply.billed or Billed(), subscription=True))
+    return replaced(reply, stream=stream) if reply.stream is None else reply
 
 
 def _is_stream(call: Call, response: Response) -> bool | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
@@ -22,7 +21,7 @@ from sessiontap.llm.large_bodies import Room, read_bounded
 from sessiontap.recording.budget import COPIES, Lease
 from sessiontap.recording.finished import BodyTransfer, Fields, FinishedCall, Outcome, PlannerUpdate
 from sessiontap.sessions.conversations import to_state
-from sessiontap.value_classes import dataclass
+from sessiontap.value_classes import dataclass, replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +69,8 @@ class DecodedExchange:
         """Return the exchange without what its reply says, which its body holds as well."""
         if self.reply is None:
             return self
-        tools = tuple(replace(tool, arguments=None) for tool in self.reply.tool_calls)
-        return replace(self, reply=replace(self.reply, text=None, reasoning=None, tool_calls=tools))
+        tools = tuple(replaced(tool, arguments=None) for tool in self.reply.tool_calls)
+        return replaced(self, reply=replaced(self.reply, text=None, reasoning=None, tool_calls=tools))
 
 
 def decode_exchange(
@@ -158,7 +157,10 @@ def planner_update(
             ending = fingerprint_of(plan.history, exchange.reply, status, complete=call.is_whole)
             link_state = _link_state(call, ending)
     session = plan.session.id if plan is not None and plan.session is not None else None
-    trace = trace_id(_headers(call.received.headers)) if call.received is not None else None
+    if exchange is not None and exchange.response is not None:
+        trace = trace_id(exchange.response.headers)
+    else:
+        trace = trace_id(_headers(call.received.headers)) if call.received is not None else None
     return PlannerUpdate(call.id, session, call.time + call.duration, ending, trace), link_state
 
 

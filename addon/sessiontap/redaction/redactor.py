@@ -34,13 +34,23 @@ _REMEMBERED_OF_CALLER = 256
 """The same as `_REMEMBERED`, for each of these."""
 
 
-def _remembered[**P, T](find: Callable[P, T], most: int = _REMEMBERED) -> Callable[P, T]:
-    """Return `find` with a memory of its results for short arguments."""
+def _remembered[T](find: Callable[[str], T], most: int) -> Callable[[str], T]:
+    """Return `find` with a memory of its results for short texts."""
     remembered = lru_cache(most)(find)
 
-    def found(*texts: P.args, **named: P.kwargs) -> T:
-        short = len(str(texts[-1])) <= _LONGEST_REMEMBERED
-        return remembered(*texts) if short else find(*texts, **named)
+    def found(text: str) -> T:
+        return remembered(text) if len(text) <= _LONGEST_REMEMBERED else find(text)
+
+    return found
+
+
+def _remembered_by_name[T](find: Callable[[str, str], T], most: int) -> Callable[[str, str], T]:
+    """Return `find`, of a name and a value, with a memory of its results for short ones."""
+    remembered = lru_cache(most)(find)
+
+    def found(name: str, value: str) -> T:
+        short = len(name) + len(value) <= _LONGEST_REMEMBERED
+        return remembered(name, value) if short else find(name, value)
 
     return found
 
@@ -65,13 +75,14 @@ class Redactor:
         self._headers = HEADERS | {name.lower() for name in header_names}
         self._replacer = Replacer(key, map(_compiled, patterns))
         self._named = NameRedactor(self._headers, self._replacer.text, self._replacer.token)
-        self._kept_header = _remembered(self._named.header)
-        self._kept_url = _remembered(self._named.url)
+        self._kept_header = _remembered_by_name(self._named.header, _REMEMBERED)
+        self._kept_url = _remembered(self._named.url, _REMEMBERED)
         self._remembered_redactor = lru_cache(_CALLERS)(self._with_credentials)
         self._remember(_REMEMBERED)
 
     def _remember(self, most: int) -> None:
-        self.header = _remembered(self._any_header, most)
+        self.header = _remembered_by_name(self._any_header, most)
+        self.named = _remembered_by_name(self._any_named, most)
         self.url = _remembered(self._any_url, most)
         self.text = _remembered(self._any_text, most)
 
@@ -130,7 +141,7 @@ class Redactor:
         """Return True if a header of this lower-case name holds a credential."""
         return self._named.names_credential(header)
 
-    def named(self, name: str, value: str) -> str:
+    def _any_named(self, name: str, value: str) -> str:
         """Return the value of a variable or a property, redacted: all of it if its name is a credential's."""
         if value and (names_credential(name) or given_credential(name, value)):
             return self._named.whole(name.lower(), value)
