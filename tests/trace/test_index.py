@@ -8,6 +8,7 @@ from tests.trace.conftest import CALLER, call_map, ids, open_log
 from tests.trace.oracle import cost_of, pair, session_rows, session_view, unreadable
 
 from sessiontap import trace
+from sessiontap.cli.call_costs import Costs
 from sessiontap.part import CallParts, Part
 from sessiontap.trace import TraceError, frame
 from sessiontap.trace.index.costs import Prices
@@ -220,6 +221,38 @@ def test_costs_are_those_of_the_log(sample):
     assert log.query_sessions(prices=prices) == session_rows(pairs, cost_of=prices.cost_of)
     course = [pair for pair in pairs if pair[0]["session"]["id"] == recorded.COURSE]
     assert log.query_session(recorded.COURSE, prices) == session_view(course, cost_of=prices.cost_of)
+
+
+USED = {"provider": "openai", "request_model": "gpt-4o", "operation": "chat", "usage": {"input": 900, "output": 70}}
+BILLED = {
+    "usage": {"llm": USED},
+    "cached and long": {"llm": USED | {"usage": {"input": 10**6, "output": 7, "cache_read": 9, "reasoning": 3}}},
+    "tier": {"llm": USED | {"service_tier": "priority"}},
+    "reported": {"llm": USED | {"cost_reported": 0.25}},
+    "billed apart": {"llm": USED | {"billed": {"audio_input": 5, "web_searches": 2}}},
+    "tools of the provider": {"llm": USED | {"billed": {"tools": ["code"]}}},
+    "subscription": {"llm": USED, "host": "chatgpt.com", "route": "/backend-api/codex"},
+    "own host": {"llm": USED | {"provider": None}, "host": "127.0.0.1"},
+    "counting": {"llm": USED | {"operation": "count_tokens", "usage": None}, "request": {"method": "GET"}},
+    "error instead": {"llm": USED | {"usage": None, "error": {"type": "overloaded"}}},
+    "failed": {"llm": USED | {"usage": None}, "outcome": "http_error", "response": {"status": 429}},
+    "cut": {"llm": USED | {"usage": None}, "outcome": "stream_error"},
+    "no reply": {"llm": USED | {"usage": None}, "outcome": "upstream_unreachable", "response": None},
+    "batch": {"llm": USED | {"operation": "batch"}},
+    "no model": {"llm": {"usage": {"input": 1}}},
+}
+
+
+@pytest.mark.parametrize("facts", BILLED.values(), ids=BILLED)
+def test_a_cost_that_is_formed_later_is_that_of_the_record(written, folder, facts):
+    written(call_map(1, **facts))
+    log, prices = open_log(folder), Prices(Costs().in_trace, "1")
+    log.query_sums()  # takes it in without prices
+    (call,) = log.calls()
+
+    told = ("cost_usd", "cost_parts", "cost_unknown")
+    (row,), expected = log.query_calls(prices=prices), call_row(*pair(call), prices.cost_of)
+    assert {key: row[key] for key in told} == {key: expected[key] for key in told}
 
 
 def test_costs_are_worked_out_once_and_again_for_other_prices(sample):

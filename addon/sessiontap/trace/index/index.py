@@ -143,7 +143,7 @@ class Index:
             if self._cache_bytes is not None:
                 files.limit(self._database, self._cache_bytes)
         if prices is not None and (catch_up or until is None):
-            price = partial(add_costs, self._database, prices, records.numbered)
+            price = partial(add_costs, self._database, prices, records.billed)
             self._shares["costs"] = self._share(lambda told: price(told, until))
         if prepare is not None:
             prepare(self._database)

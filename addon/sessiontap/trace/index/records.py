@@ -20,10 +20,14 @@ _BEFORE = 4
 """Values in a row of `_records` before those of `COLUMNS`."""
 _BILLED_TEXTS = (
     "outcome", "host", "route", "method", "provider", "family", "operation", "request_model", "response_model",
-    "service_tier", "billed",
+    "service_tier", "billed", "error",
 )  # fmt: skip
-_BILLED_OF_LLM = (
-    "provider", "family", "operation", "request_model", "response_model", "service_tier", "billed",
+_BILLED_OF_LLM = ("provider", "family", "operation", "request_model", "response_model", "service_tier")
+_BILLED = ", ".join(
+    f"calls.{name}"
+    for name in (
+        "n", "id", "time", "status", "response_bytes", "cost_reported", "has_usage", *USAGE, *_BILLED_TEXTS,
+    )
 )  # fmt: skip
 _BRIEF = ("id", "conversation", "parent", "step", "errand", "has_usage", *USAGE)
 _BRIEF_TEXTS = (
@@ -82,11 +86,6 @@ def _costs(database: sqlite3.Connection, calls: list[int]) -> dict[int, CallCost
     return {
         n: CallCost(usd, None if parts[0] is None else tuple(parts), reason) for n, reason, usd, *parts in found
     }
-
-
-def numbered(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[int, Row]]:
-    """The records of the calls that the condition `where` chooses, with their numbers."""
-    return [(n, call) for n, call, _ in _records(database, where, values)]
 
 
 def _strings(
@@ -153,35 +152,43 @@ class BilledCalls(NamedTuple):
 
 
 def billing(database: sqlite3.Connection, session: int, chosen: BilledCalls | None = None) -> dict[str, Row]:
-    """The facts that decide the price of a call's tokens, in the shape of its record, by its id; of all calls of a
-    session, or of the chosen ones.
-
-    A tenth of what whole records take.
-    """
+    """The same as `billed`, by the id of the call; of all calls of a session, or of the chosen ones."""
     where, values = "session = ?", list[Any]([session])
     if chosen is not None:
         where += " AND (id IN (SELECT value FROM json_each(?)) OR (input > ? AND NOT errand))"
         values += [json.dumps(list(chosen.ids)), chosen.above]
-    columns = ", ".join(("id", "time", "status", "has_usage", *USAGE, *_BILLED_TEXTS))
-    rows = database.execute(f"SELECT {columns} FROM calls WHERE {where}", values).fetchall()
-    first = 4 + len(USAGE)
+    return {call["id"]: call for _, call in billed(database, f"WHERE {where}", values)}
+
+
+def billed(database: sqlite3.Connection, where: str, values: list[Any]) -> list[tuple[int, Row]]:
+    """The facts that decide what a call costs, in the shape of its record, with its number; of the calls that the
+    condition `where` chooses.
+
+    A third of the time that whole records take. Calls share what they have in common.
+    """
+    rows = database.execute(f"SELECT {_BILLED} FROM calls {where}", values).fetchall()
+    first = 7 + len(USAGE)
     text = _strings(database, rows, range(first, first + len(_BILLED_TEXTS))).get
-    billed = {n: json.loads(text(n) or "null") for n in {row[-1] for row in rows}}
-    alike: dict[tuple[int | None, ...], Row] = {}
-    found = {}
-    for id, time, status, has_usage, *more in rows:
-        names = tuple(more[len(USAGE) :])
-        if names not in alike:
-            alike[names] = dict(zip(_BILLED_TEXTS, map(text, names), strict=True)) | {"billed": billed[names[-1]]}
-        own = alike[names]
+    shared: dict[tuple[int | None, ...], tuple[Row, Row, Row]] = {}
+    found = []
+    for n, id, time, status, response_bytes, cost_reported, has_usage, *more in rows:
+        numbers = tuple(more[len(USAGE) :])
+        if numbers not in shared:
+            own = dict(zip(_BILLED_TEXTS, map(text, numbers), strict=True))
+            structures = {name: json.loads(own[name] or "null") for name in ("billed", "error")}
+            of_call = {name: own[name] for name in ("outcome", "host", "route")}
+            of_llm = {name: own[name] for name in _BILLED_OF_LLM}
+            shared[numbers] = of_call, {"method": own["method"]}, of_llm | structures
+        of_call, request, of_llm = shared[numbers]
         usage = dict(zip(USAGE, more, strict=False)) if has_usage else None
-        found[id] = {
+        came = status is not None or response_bytes is not None
+        call = {
+            "id": id,
             "time": time,
-            "host": own["host"],
-            "route": own["route"],
-            "outcome": own["outcome"],
-            "request": {"method": own["method"]},
-            "response": {"status": status},
-            "llm": {name: own[name] for name in _BILLED_OF_LLM} | {"usage": usage},
+            **of_call,
+            "request": request,
+            "response": {"status": status} if came else None,
+            "llm": {**of_llm, "usage": usage, "cost_reported": cost_reported},
         }
+        found.append((n, call))
     return found
