@@ -1,6 +1,6 @@
 """What sharing sessions by Redis costs: `sessiontap run` alone and with a store on this machine, interleaved.
 
-    scripts/bench store [--rounds N] [--requests N] [--calls N]
+    scripts/bench store [--rounds N] [--requests N] [--calls N] [--bound DURATION]
 
 Each proxy is another process tree's, as far as its clients are concerned. It prints the latency that the store adds to
 a call, the ratio of requests per second, and the memory that Redis takes for a call. It needs redis-server.
@@ -14,24 +14,33 @@ import json
 import shutil
 import sys
 import tempfile
+import time
+from collections import Counter
 from contextlib import ExitStack
+from hashlib import sha1
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
+from upstream import TEXT
+
 from proxy import Bench, another, free_port, process, ratio, until_open
 from sessiontap.proxy.own_address import health_url
+from sessiontap.stores.connection import SCRIPTS
 
 BY_CONVERSATION = "version: 1\nrules: [{session: {name: Bench, id: conversation}}]\n"
 TURNS = 10
 
 
 def turn(number: int) -> bytes:
-    """A request of a conversation of ten turns; turns of a hundred conversations take turns."""
+    """A request of a conversation of ten turns, which holds the replies that the upstream gave; turns of a hundred
+    conversations take turns."""
     conversation, at = number % 100 + number // 1000 * 100, number // 100 % TURNS
     said = [
-        {"role": "user" if one % 2 == 0 else "assistant", "content": f"Conversation {conversation}, message {one}."}
+        {"role": "assistant", "content": TEXT}
+        if one % 2
+        else {"role": "user", "content": f"Conversation {conversation}, message {one}."}
         for one in range(2 * at + 1)
     ]
     return json.dumps({"model": "gpt-4o-mini", "messages": said}).encode()
@@ -77,6 +86,31 @@ async def memory(bench: Bench, port: int, calls: int) -> None:
     print(f"  Redis: {size:,.0f} bytes, {keys:.1f} keys, {used} a call")
 
 
+async def scripts_by_name(bench: Bench, port: int, calls: int) -> None:
+    """How often calls have each script run, as Redis tells whoever watches it."""
+    import redis as client
+
+    names = {sha1(text.encode()).hexdigest(): name for name, text in SCRIPTS.items()}
+    ran: Counter[str] = Counter()
+    with client.Redis(port=port, decode_responses=True).monitor() as watched:
+
+        def count() -> None:
+            for command in watched.listen():
+                words = command["command"].split(" ", 2)
+                if words[0] == "ECHO":
+                    return
+                if words[0] == "EVALSHA":
+                    ran[names[words[1]]] += 1
+
+        counting = asyncio.get_running_loop().run_in_executor(None, count)
+        await bench.load("store").requests(8, calls, lambda number: turn(number + 1_000_000))
+        await asyncio.sleep(1)
+        redis(port, "ECHO", "over")
+        await counting
+    shown = ", ".join(f"{name} {times / calls:.2f}" for name, times in ran.most_common())
+    print(f"  scripts of {calls} such calls, each: {shown}")
+
+
 def taken(port: int) -> tuple[float, ...]:
     """Bytes of memory, keys, scripts that ran, and seconds of CPU time."""
     info = redis(port, "INFO", "everything")
@@ -84,11 +118,17 @@ def taken(port: int) -> tuple[float, ...]:
     return info["used_memory"], redis(port, "DBSIZE"), info["cmdstat_evalsha"]["calls"], cpu
 
 
-def local_steps(bench: Bench) -> int:
-    """Those that the proxy gave by itself."""
+def health(bench: Bench) -> dict[str, Any]:
+    """What the proxy says of the store."""
     proxy = ProxyHandler({"http": f"http://127.0.0.1:{bench.ports['store']}"})
     with build_opener(proxy).open(health_url(), timeout=20) as answer:
-        return int(json.load(answer)["session_store"]["local_steps"])
+        return dict(json.load(answer)["session_store"])
+
+
+def until_it_gives_steps(bench: Bench) -> None:
+    """Wait for the store, which gives no steps for a second after its start."""
+    while health(bench)["away"] is not None:
+        time.sleep(0.1)
 
 
 def redis(port: int, *command: str) -> Any:
@@ -104,6 +144,7 @@ async def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--requests", type=int, default=600)
     parser.add_argument("--calls", type=int, default=5000, help="of the memory measurement")
+    parser.add_argument("--bound", default="5ms", help="for which a call waits for the store (a busy machine: 1s)")
     given = parser.parse_args()
     if shutil.which("redis-server") is None:
         raise SystemExit("bench: redis-server is not installed. Install it with: apt-get install redis-server")
@@ -115,13 +156,18 @@ async def main() -> None:
         (folder / "rules.yaml").write_text(BY_CONVERSATION)
         await until_open(port)
         run = [sys.executable, "-P", "-m", "sessiontap.cli", "run", "--set", f"session_rules={folder / 'rules.yaml'}"]
-        for way, more in (("alone", []), ("store", ["--set", f"session_store=redis://127.0.0.1:{port}"])):
+        store = f"redis://127.0.0.1:{port}?timeout={given.bound}"
+        for way, more in (("alone", []), ("store", ["--set", f"session_store={store}"])):
             bench.start(way, run, ["--set", f"session_trace={folder / way}", *more])
             await until_open(bench.ports[way])
             await bench.load(way).requests(1, 20, another)
+        await asyncio.to_thread(until_it_gives_steps, bench)
+        before = health(bench)["local_steps"]
         await latency(bench, given.rounds, given.requests)
-        print(f"  calls with local steps, since the store was too slow for them: {local_steps(bench)}")
+        local = health(bench)["local_steps"] - before
+        print(f"  calls with local steps, since the store was too slow for them: {local}")
         await memory(bench, port, given.calls)
+        await scripts_by_name(bench, port, min(given.calls, 1000))
 
 
 if __name__ == "__main__":

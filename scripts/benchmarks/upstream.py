@@ -20,14 +20,16 @@ import claude
 from sessiontap.demo.certs import Authority
 
 EVENTS = 2000
-PACE = float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+PACE = float(sys.argv[2]) if __name__ == "__main__" and len(sys.argv) > 2 else 0.0
+TEXT = "word " * 120
+"""Of a small chat completion."""
 BODY = json.dumps(
     {
         "id": "chatcmpl-bench",
         "object": "chat.completion",
         "model": "gpt-4o-mini-2024-07-18",
         "choices": [
-            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "word " * 120}},
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": TEXT}},
         ],
         "usage": {"prompt_tokens": 210, "completion_tokens": 120, "total_tokens": 330},
     }

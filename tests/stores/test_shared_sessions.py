@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -493,6 +493,33 @@ async def test_what_a_store_takes_that_hung_longer_than_its_connection_is_given_
         await one.until(away=False)
         after = await calls(one, 3)
     assert sorted([*steps_of(shared), *one.given.values(), *steps_of(after)]) == list(range(10))
+
+
+@pytest.mark.parametrize(
+    ("refuse", "why"),
+    [
+        pytest.param(lambda store: store.script_flush(), "NOSCRIPT", id="its scripts were flushed"),
+        pytest.param(lambda store: store.config_set("maxmemory", 1), "OOM", id="its memory is full"),
+        pytest.param(lambda store: store.replicaof("127.0.0.1", 1), "READONLY", id="it became a replica"),
+    ],
+)
+async def test_a_store_that_answers_with_errors_is_asked_once_and_then_no_more(
+    own_redis: RedisServer, refuse: Callable[[Redis], object], why: str
+) -> None:
+    async with proxies(own_redis.url, 1) as (one,):
+        shared = await calls(one, 2)
+        asked = questions(one)
+        with Redis(port=own_redis.port) as store:
+            refuse(store)
+            local = await calls(one, 3)
+            assert asked.count("begin") == 1
+            store.config_set("maxmemory", 0)
+            store.replicaof("NO", "ONE")
+        await one.until(away=False, given=3)
+        after = await calls(one, 2)
+    assert why in one.said[0]
+    assert all(plan.session.is_local for plan in local)
+    assert [*steps_of(shared), *one.given.values(), *steps_of(after)] == list(range(7))
 
 
 async def test_a_store_that_is_slow_is_asked_no_more_until_it_is_quick(redis: RedisServer) -> None:

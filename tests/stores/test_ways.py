@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-from redis import Redis
 from tests.stores.shared import proxies, proxy_at, user
 from tests.support.redis_server import RedisServer, needs_redis
 
@@ -60,23 +59,6 @@ async def test_a_user_of_an_access_list_has_a_password_and_the_rights_that_it_ne
         assert [plan.session.step for plan in plans] == list(range(4))
     else:
         assert re.search("permissions|can't access", running[0].said[0])
-
-
-async def test_a_store_that_lost_its_scripts_is_told_them_again(tmp_path: Path, program: str) -> None:
-    server = RedisServer(tmp_path, program=program)
-    server.start()
-    try:
-        async with proxies(server.url, 1, prefix="scripts") as (one,):
-            await one.ask([user("hello")])
-            with Redis(port=server.port) as client:
-                client.script_flush("SYNC")
-            await one.until(said=True)
-            await one.until(away=False)
-            _, plan = await one.ask([user("hello")])
-    finally:
-        server.stop()
-    assert (plan.session.step, plan.session.is_local) == (1, False)
-    assert "NOSCRIPT" in one.said[0]
 
 
 class Sentinel(RedisServer):

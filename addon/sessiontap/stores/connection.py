@@ -25,7 +25,7 @@ MISSING = "sharing sessions takes redis-py and hiredis. Install them with: pip i
 _FILES = {file.stem: file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.lua")}
 _COMMON, _FINDING, _COUNTING = (_FILES.pop(name) for name in ("common", "finding", "counting"))
 _MORE = {"begin": _FINDING + _COUNTING, "look": _FINDING, "count": _COUNTING}
-_SCRIPTS = {name: _COMMON + _MORE.get(name, "") + script for name, script in _FILES.items()}
+SCRIPTS = {name: _COMMON + _MORE.get(name, "") + script for name, script in _FILES.items()}
 _INCOMPLETE = object()
 
 
@@ -112,7 +112,7 @@ class StoreConnection:
                         opened = cls(opened._prefix)
                         await opened._connect(node)
                     opened.nodes = nodes
-                for name, script in _SCRIPTS.items():
+                for name, script in SCRIPTS.items():
                     opened._hashes[name] = (await opened._request("SCRIPT", "LOAD", script)).decode()
         except TimeoutError:
             opened.close("it does not answer")
