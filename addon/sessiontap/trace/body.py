@@ -59,6 +59,12 @@ _MOST_REACH = 2 * MAX_REACH
 _MOST_KNOWN = 8 << 20
 """Bytes of bodies that a reader remembers. More would be slower: fresh memory for body after body costs more than
 decoding a chain twice."""
+_SHORT_CHAIN = 4
+"""Bodies; for so many no memory is prepared."""
+_LARGE_BLOCK = 128 << 10
+"""Bytes. glibc keeps smaller ones as it is."""
+_LARGEST_EASED = 16 << 20
+"""Bytes; beyond 32 MB glibc keeps none."""
 _own = threading.local()
 """A compressor for each thread: making one takes longer than compressing a small body."""
 
@@ -284,12 +290,16 @@ class BodyReader:
             offset, stored = base
             if (plain := self._recall((*own, offset))) is not None:
                 break
+        # Who reads one body alone needs no other: others are remembered from the second chain on.
+        most = self._max_bytes if self._known else min(self._max_bytes, steps[0][1]["size"])
+        if len(steps) > _SHORT_CHAIN:
+            _ease_large_blocks(2 * max(stored["size"] for _, stored in steps if is_delta(stored)))
         while steps:
             offset, stored = steps.pop()
             plain = decode(stored, plain, check=not steps)
             if plain is None:
                 raise BodyError("the body is a delta of one that was not kept")
-            self._keep((*own, offset), plain)
+            self._keep((*own, offset), plain, most)
         return plain
 
     def _places(self, file: SegmentFile) -> dict[str, int]:
@@ -309,11 +319,21 @@ class BodyReader:
             self._known.move_to_end(place)
         return plain
 
-    def _keep(self, place: _Place, plain: bytes) -> None:
+    def _keep(self, place: _Place, plain: bytes, most: int) -> None:
         self._bytes += len(plain) - len(self._known.pop(place, b""))
         self._known[place] = plain
-        while self._bytes > self._max_bytes:
+        while self._bytes > most:
             self._bytes -= len(self._known.popitem(last=False)[1])
+
+
+def _ease_large_blocks(size: int) -> None:
+    """Have the C library keep freed blocks of up to `size` bytes for the next ones.
+
+    glibc asks the kernel for each block that is larger than all that were freed before, and bodies grow: page by page
+    their memory costs more than decoding them. Nothing is written to this block, so it costs no page.
+    """
+    if size > _LARGE_BLOCK:
+        bytearray(min(size, _LARGEST_EASED))
 
 
 def _base(
