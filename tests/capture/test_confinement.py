@@ -45,7 +45,7 @@ def port() -> Iterator[int]:
 @pytest.fixture
 def relay(port: int) -> Iterator[Relay]:
     """In the place of the proxy: it leads to that server, as all others' addresses do."""
-    with Relay({SERVER: port, name_server.NOBODYS: port, "127.0.0.1": port}) as relay:
+    with Relay({SERVER: port, name_server.UNUSED_ADDRESS: port, "127.0.0.1": port}) as relay:
         yield relay
 
 
@@ -67,7 +67,7 @@ def run(relay: Relay, text: str, *arguments: object, ports: tuple[int, ...] = ()
 
 def test_a_host_is_reached_by_a_name_that_nobody_knows(relay: Relay) -> None:
     said = run(relay, "print(ask('http://api.nowhere.invalid/').read().decode())")
-    assert (said, relay.destinations) == ("hello api.nowhere.invalid\n", [f"{name_server.NOBODYS}:80"])
+    assert (said, relay.destinations) == ("hello api.nowhere.invalid\n", [f"{name_server.UNUSED_ADDRESS}:80"])
 
 
 @pytest.mark.parametrize("to", [443, 5432, 22], ids=["HTTPS", "PostgreSQL", "SSH"])
@@ -136,7 +136,7 @@ def test_a_name_has_an_address_of_nobodys() -> None:
     found = name_server.answer(QUERY)
     assert found is not None
     assert (found[:4].hex(), found[6:8].hex()) == ("12348180", "0001")
-    assert socket.inet_ntoa(found[-4:]) == name_server.NOBODYS
+    assert socket.inet_ntoa(found[-4:]) == name_server.UNUSED_ADDRESS
 
 
 @pytest.mark.parametrize("kind", ["001c", "0041"], ids=["IPv6", "HTTPS"])

@@ -96,7 +96,7 @@ def test_descendants_are_found() -> None:
     ids=str,
 )
 def test_what_may_be_a_call_counts(address: tuple[str, int], counts: bool) -> None:
-    assert DirectConnections(proxy(1))._counts(*address) is counts
+    assert DirectConnections(proxy(1))._is_direct(*address) is counts
 
 
 @pytest.mark.parametrize(

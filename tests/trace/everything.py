@@ -18,7 +18,7 @@ from sessiontap.faults import Faults
 from sessiontap.proxy.plan import Planner
 from sessiontap.trace import frame
 from sessiontap.trace.maintenance import info, verify
-from sessiontap.trace.restore import restore
+from sessiontap.trace.restore import RestorableCalls
 
 
 def segment(folder: Path, *records: Any, name: str = "20260101T000000.000000Z-1-aaaaaa.mpk") -> Path:
@@ -64,7 +64,7 @@ def read_all(folder: Path) -> set[str]:
         assert all(turn.first_new <= len(turn.request) for turn in log.query_turns(session["id"]))
     log.close()
     planner = Planner({}, Faults())
-    for head in restore(folder):
+    for head in RestorableCalls(folder):
         planner.restore(head)
     info(folder)
     found = verify(folder)

@@ -16,7 +16,7 @@ from sessiontap.trace.backlog import Backlog
 from sessiontap.trace.closing import close_segment
 from sessiontap.trace.files import segments
 from sessiontap.trace.maintenance import info, verify
-from sessiontap.trace.restore import restore
+from sessiontap.trace.restore import RestorableCalls
 from sessiontap.trace.rotation import OpenSegment
 
 
@@ -156,7 +156,7 @@ def test_segments_of_annotations_are_a_part_of_the_log(folder, written):
     found = info(folder)
     assert (found.calls, found.sessions, len(found.segments), found.problems) == (1, 1, 3, 0)
     assert verify(folder).problems == ()
-    assert [call.id for call in restore(folder)] == [call_map(1)["id"]]
+    assert [call.id for call in RestorableCalls(folder)] == [call_map(1)["id"]]
 
 
 def test_a_label_in_a_segment_of_calls_does_not_count(folder, written):

@@ -26,7 +26,7 @@ from sessiontap.trace.closing import Closer, close_segment, tidy
 from sessiontap.trace.files import closed_name, draft_name, open_segment, segments
 from sessiontap.trace.index.filters import Filters
 from sessiontap.trace.maintenance import info, prune, verify
-from sessiontap.trace.restore import restore
+from sessiontap.trace.restore import RestorableCalls
 
 ADDON = Path(__file__).parents[2] / "addon"
 CALLS = 60
@@ -55,7 +55,7 @@ def everything(folder: Path) -> list[Any]:
     calls = [(one.record, one.caller, one.request_body(), one.response_body()) for one in log.calls()]
     rows = log.query_calls(), log.query_sessions(), log.search("turn 2"), log.stats("path")
     places = [(path.name, offset) for path, offset, *_ in log.query_places()]
-    restored = list(restore(folder))
+    restored = list(RestorableCalls(folder))
     log.close()
     return [calls, *rows, places, restored]
 
@@ -219,7 +219,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from sessiontap.trace import closing, seekable
-from sessiontap.trace.restore import restore
+from sessiontap.trace.restore import RestorableCalls
 real, blocks = seekable.compress, 0
 def compress(plain):
     global blocks
@@ -402,7 +402,7 @@ def test_damage_costs_what_is_damaged_alone(plain: Path, folder: Path, where: st
     assert any("compressed" in text for text in said)
     assert [row["id"] for row in log.query_calls()] == [one.id for one in calls]
     assert said >= {one.text for one in log.problems}
-    assert {one.id for one in restore(folder)} == {one.id for one in calls}
+    assert {one.id for one in RestorableCalls(folder)} == {one.id for one in calls}
 
 
 def test_every_flipped_bit_of_a_closed_segment_is_found(plain: Path, folder: Path) -> None:

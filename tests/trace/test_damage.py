@@ -21,7 +21,7 @@ from sessiontap.trace import BodyError, TraceError, Writer, frame
 from sessiontap.trace.body import Plain
 from sessiontap.trace.index.database import remove
 from sessiontap.trace.maintenance import verify
-from sessiontap.trace.restore import restore
+from sessiontap.trace.restore import RestorableCalls
 
 FLIPS = 400
 CUTS = 150
@@ -60,7 +60,7 @@ class Sound:
         log = trace.open(folder)
         self.calls = {one.id: one for one in log.calls()}
         self.bodies = {id: (one.request_body(), one.response_body()) for id, one in self.calls.items()}
-        self.heads = {head.id: head for head in restore(folder)}
+        self.heads = {head.id: head for head in RestorableCalls(folder)}
         self.rows = {row["id"]: row for row in log.query_calls()}
         log.close()
         assert log.problems == []
@@ -91,7 +91,7 @@ class Sound:
         said = unreadable(self.folder)
         assert said or not damaged
         assert len(verify(self.folder).problems) >= len(said) + unread
-        for head in restore(self.folder):
+        for head in RestorableCalls(self.folder):
             assert head == self.heads[head.id]
 
     def check_index(self) -> None:
@@ -264,7 +264,7 @@ def test_a_foreign_file(
 
     sound.check(damaged=said)
     sound.check_index()
-    assert {head.id for head in restore(sound.folder)} == set(sound.heads)
+    assert {head.id for head in RestorableCalls(sound.folder)} == set(sound.heads)
     writer = Writer(sound.folder, writer_info=INFO)
     writer.start()
     writer.submit(lambda: [call(5)], 1)
@@ -288,4 +288,4 @@ def test_a_segment_that_may_not_be_read_is_said(sound: Sound, monkeypatch: pytes
     assert [(one.path, one.text) for one in log.problems] == [(path, "cannot be read: Permission denied")]
     with pytest.raises(TraceError):
         log.call("nowhere")
-    assert len(list(restore(sound.folder))) == 12
+    assert len(list(RestorableCalls(sound.folder))) == 12

@@ -26,7 +26,7 @@ from sessiontap.trace import body, frame, seekable, shape
 from sessiontap.trace.closing import close_segment
 from sessiontap.trace.index.filters import Filters
 from sessiontap.trace.maintenance import prune, verify
-from sessiontap.trace.restore import restore
+from sessiontap.trace.restore import RestorableCalls
 
 FORMAT = {"type": "segment", "format": "sessiontap-trace", "version": 2}
 HEADER = {**FORMAT, "id": "s-1", "started": 1, "writer": {"pid": 1}}
@@ -237,7 +237,7 @@ def test_a_segment_of_the_older_version_is_said_and_can_be_removed(tmp_path: Pat
     assert status == 1
     assert "was written by an older Sessiontap (format version 1)" in said
     assert "trace prune --older-than" in said
-    restored = restore(folder)
+    restored = RestorableCalls(folder)
     assert list(restored) == []
     assert restored.note == "segments of another version of the format, which were not read: 1 of 1"
     pruned = prune(folder, filters=Filters(session="good"))

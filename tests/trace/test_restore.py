@@ -6,17 +6,17 @@ import pytest
 from tests.trace.conftest import CALLER, call_map
 
 from sessiontap.trace import frame
-from sessiontap.trace.restore import RestorableCall, Restored, restore
+from sessiontap.trace.restore import RestorableCall, RestorableCalls
 
 
-def numbers(restored: Restored) -> list[int]:
+def numbers(restored: RestorableCalls) -> list[int]:
     return [int(head.id[9:13], 16) for head in restored]
 
 
 def test_heads_come_from_the_call_written_last_back(written, folder):
     written(CALLER, *map(call_map, (0, 1)))
     written(CALLER, *map(call_map, (2, 3)))
-    restored = restore(folder)
+    restored = RestorableCalls(folder)
 
     assert numbers(restored) == [3, 2, 1, 0]
     assert restored.note is None
@@ -25,7 +25,7 @@ def test_heads_come_from_the_call_written_last_back(written, folder):
 def test_a_head_holds_what_state_is_made_of(written, folder):
     written(call_map(12, session={"id": "s", "step": 2, "key": "k"}, conversation="c", parent="p", evidence="exact"))
 
-    assert list(restore(folder)) == [
+    assert list(RestorableCalls(folder)) == [
         RestorableCall(
             id=call_map(12)["id"],
             time=call_map(12)["time"],
@@ -44,7 +44,7 @@ def test_a_head_holds_what_state_is_made_of(written, folder):
 def test_a_budget_that_is_used_up_is_noted(written, folder):
     written(*map(call_map, range(10)))
     clock = itertools.count()
-    restored = Restored(folder, 14, clock=lambda: float(next(clock)))
+    restored = RestorableCalls(folder, 14, clock=lambda: float(next(clock)))
 
     assert numbers(restored) == [9, 8, 7]
     assert restored.note == "restoring stopped after 14 s (calls so far: 3), in segment 1 of 1"
@@ -71,13 +71,13 @@ def test_damage_costs_the_damaged_call_alone(written, folder, damage):
         lost = set()
     path.write_bytes(data)
 
-    assert numbers(restore(folder)) == [n for n in (3, 2, 1, 0) if n not in lost]
+    assert numbers(RestorableCalls(folder)) == [n for n in (3, 2, 1, 0) if n not in lost]
 
 
 def test_other_versions_and_missing_folders_restore_nothing(folder):
-    assert numbers(restore(folder)) == []
+    assert numbers(RestorableCalls(folder)) == []
     folder.mkdir()
     header = {"type": "segment", "format": "sessiontap-trace", "version": 1}
     (folder / "a.mpk").write_bytes(frame.encode(header) + frame.encode(call_map(1)))
 
-    assert numbers(restore(folder)) == []
+    assert numbers(RestorableCalls(folder)) == []

@@ -59,7 +59,7 @@ def site(coding: Path) -> Iterator[Client]:
 
 def data(reading: Reading, page: Page, **query: Any) -> dict[str, Any]:
     """What a page answers about the newest session, or about all."""
-    places = dict.fromkeys(page.places, "@1")
+    places = dict.fromkeys(page.path_parameters, "@1")
     return page.data(reading, read_parameters(page, places, {name: [str(one)] for name, one in query.items()}))
 
 

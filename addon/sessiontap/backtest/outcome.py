@@ -21,7 +21,7 @@ REDACTED, NOT_CAPTURED, PROXY_ENV = "[redacted:", "[not captured]", "${proxy_env
 NOT_RECORDED = "not recorded"
 _OWN_KEYS = frozenset(name.lower() for name in OWN_KEYS)
 A_GATEWAY = "a gateway"
-"""A call that was to go through a gateway and did not: its record does not name it."""
+"""The gateway of a call that was to go through one and did not: its record does not name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field of a call that would be another. A value is a text, or None if there is none."""
+    """One field of a call that would differ. A value is a text, or None if there is none."""
 
     field: str
     before: str | None
@@ -79,7 +79,7 @@ def recorded_outcome(record: Record) -> Outcome | None:
         tags=tuple(record.get("tags") or ()),
         state=record.get("state"),
         gateway=_recorded_gateway(record, changes),
-        headers=_written((one[0], one[1], one[3]) for one in changes),
+        headers=_written((action, header, new) for action, header, _, new, *_ in changes),
         host=_sent_to(record, changes),
         step=session.get("step"),
         parent=record.get("parent"),
@@ -119,7 +119,7 @@ def redecided_outcome(found: Redecided) -> Outcome:
 
 
 def changes_of(before: Outcome, after: Outcome) -> Iterator[Change]:
-    """Yield the fields of a call that would be another. Sessions are compared as sets of calls: see `sessions.py`."""
+    """Yield the fields of a call that would differ. Sessions are compared as sets of calls: see `sessions.py`."""
     if before.capture != after.capture:
         yield Change("capture", before.capture, after.capture, after.set_by.get("capture"))
     if after.capture == NOT_RECORDED:
@@ -136,15 +136,15 @@ def changes_of(before: Outcome, after: Outcome) -> Iterator[Change]:
 
 
 def moves(before: Outcome, after: Outcome) -> Iterator[str]:
-    """Yield `step` and `parent` if they would be others: the place of a call, which other calls decide as well."""
+    """Yield `step` and `parent` if they would differ: they depend on other calls, too."""
     if after.capture != NOT_RECORDED:
         yield from (name for name in ("step", "parent") if getattr(before, name) != getattr(after, name))
 
 
 def _header_changes(before: Outcome, after: Outcome) -> Iterator[Change]:
-    """The headers that would be written, by name; and the values of those that a rule sets by name.
+    """The headers that would or would not be written, and those of another value that a rule sets by name.
 
-    The others' values are the session's, which is compared already.
+    Values of other headers are the session's, which is compared already.
     """
     if before.gateway != after.gateway:
         return  # another gateway needs others
@@ -153,21 +153,21 @@ def _header_changes(before: Outcome, after: Outcome) -> Iterator[Change]:
         for name, label in after.set_by.items()
         if name.startswith("headers.set.")
     }
-    gone: list[str] = []
-    come: list[str] = []
+    removed: list[str] = []
+    added: list[str] = []
     for header in dict.fromkeys((*before.headers, *after.headers)):
         old, new = _header(before, header), _header(after, header)
         if header in _OWN_KEYS or old == new or _is_unknown(old) or _is_unknown(new):
             continue
         if new is None:
-            gone.append(header)
+            removed.append(header)
         elif old is None:
-            come.append(header)
+            added.append(header)
         elif header in by_rule:
             yield Change(f"headers.{header}", old, new, by_rule[header])
-    if gone or come:
-        rule = after.set_by.get("send") or next((by_rule[header] for header in come if header in by_rule), None)
-        yield Change("headers", _listed(gone), _listed(come), rule)
+    if removed or added:
+        rule = after.set_by.get("send") or next((by_rule[header] for header in added if header in by_rule), None)
+        yield Change("headers", _listed(removed), _listed(added), rule)
 
 
 def _header(outcome: Outcome, header: str) -> str | None:

@@ -57,13 +57,13 @@ class TreeMember:
     unit: str | None = None
 
 
-def root(chain: Sequence[TreeMember]) -> Process | None:
-    """The root of the tree that `chain[0]` belongs to; the rest are its ancestors, parent first."""
-    if not chain:
+def root(ancestry: Sequence[TreeMember]) -> Process | None:
+    """The root of the tree that `ancestry[0]` belongs to; the rest are its ancestors, parent first."""
+    if not ancestry:
         return None
-    below = chain[0]
-    for above in chain[1:]:
-        if _edge(below, above) or _at_prompt(above) or _starter(above.process):
+    below = ancestry[0]
+    for above in ancestry[1:]:
+        if _edge(below, above) or _at_prompt(above) or _is_starter(above.process):
             break
         below = above
     return below.process
@@ -81,6 +81,6 @@ def _at_prompt(member: TreeMember) -> bool:
     return member.shell == "text" and leads_session
 
 
-def _starter(process: Process) -> bool:
+def _is_starter(process: Process) -> bool:
     # `tmux: server` is tmux, `sshd: user@pts/0` sshd
     return any(name.partition(":")[0] in STARTERS for name in process.names or (process.name,))

@@ -69,7 +69,7 @@ class Confinement(Redirector):
 
     def _answer(self, listener: int, call: ConnectCall | SocketCall) -> None:
         if isinstance(call, SocketCall):
-            _give(listener, call)
+            _give_socket(listener, call)
         else:
             super()._answer(listener, call)
 
@@ -94,7 +94,7 @@ class Confinement(Redirector):
             return self.failed if error is None else error
 
 
-def _give(listener: int, call: SocketCall) -> None:
+def _give_socket(listener: int, call: SocketCall) -> None:
     """Answer with a socket whose datagrams stay on loopback; a raw one is refused."""
     error = errno.EPERM
     if call.kind & 0xF == socket.SOCK_DGRAM:

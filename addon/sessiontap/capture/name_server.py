@@ -1,4 +1,4 @@
-"""A name server of our own for a program that is confined: each name has the same address, which is nobody's.
+"""A name server of our own for a program that is confined: it gives each name the same address, which nobody uses.
 
 The program connects to that address, and the proxy hears the name from the program: in TLS (SNI) or in `Host`. So no
 name is asked for outside of this machine, and none need exist.
@@ -14,7 +14,7 @@ from typing import Self
 
 PORT = 53
 """Of name servers."""
-NOBODYS = "198.18.0.1"
+UNUSED_ADDRESS = "198.18.0.1"
 """For tests of networks (RFC 2544): it leads nowhere."""
 _HOST = "127.0.0.1"
 _ADDRESS_OF_IPV4, _INTERNET = 1, 1
@@ -35,7 +35,7 @@ def answer(query: bytes) -> bytes | None:
         return None
     found = b""
     if (kind, network) == (_ADDRESS_OF_IPV4, _INTERNET):
-        found = struct.pack("!HHHIH", 0xC00C, kind, network, 1, 4) + socket.inet_aton(NOBODYS)
+        found = struct.pack("!HHHIH", 0xC00C, kind, network, 1, 4) + socket.inet_aton(UNUSED_ADDRESS)
     return query[:2] + struct.pack("!HHHHH", _ANSWERED, 1, bool(found), 0, 0) + query[12:end] + found
 
 

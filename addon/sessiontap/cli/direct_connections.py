@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 LOCAL_SERVERS = {11434: "Ollama", 1234: "LM Studio", 8080: "llama.cpp", 8000: "vLLM"}
 """The usual ports of LLM servers on this machine."""
-MOST = 500
-"""Processes that one look takes in, and connections that are remembered."""
-_HELD = {1, 2, 8}
-"""States of a socket that its program holds: connected, connecting, closed by the server alone."""
+_MOST_PROCESSES = 500
+"""That one look takes in."""
+_MOST_CONNECTIONS = 500
+"""That are remembered."""
+_OPEN_STATES = {1, 2, 8}
+"""ESTABLISHED, SYN_SENT, CLOSE_WAIT: the program holds such a socket."""
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 
 
@@ -63,7 +65,7 @@ class DirectConnections:
     def _look(self, root: int) -> None:
         from sessiontap.callers.procfs import ProcessFolder
 
-        remote = {inode: to for inode, to in _connections() if self._counts(*to)}
+        remote = {inode: to for inode, to in _connections() if self._is_direct(*to)}
         if not remote:
             return
         for pid in descendants(root):
@@ -73,12 +75,12 @@ class DirectConnections:
                     for inode in held:
                         address, port = remote[inode]
                         name = _name(folder)
-                        if len(self._found) < MOST:
+                        if len(self._found) < _MOST_CONNECTIONS:
                             self._found.setdefault((name, address, port), DirectConnection(name, pid, address, port))
             except (OSError, ValueError):
                 continue
 
-    def _counts(self, address: str, port: int) -> bool:
+    def _is_direct(self, address: str, port: int) -> bool:
         is_proxy = port in self._proxy_ports and ipaddress.ip_address(address).is_loopback
         return port not in OTHER_PROTOCOLS and not is_proxy
 
@@ -86,7 +88,7 @@ class DirectConnections:
 def descendants(root: int) -> Iterator[int]:
     """The pids of `root` and of all that descends from it."""
     waiting, seen = [root], 0
-    while waiting and seen < MOST:
+    while waiting and seen < _MOST_PROCESSES:
         pid = waiting.pop()
         seen += 1
         yield pid
@@ -134,7 +136,7 @@ def _connections() -> Iterator[tuple[int, tuple[str, int]]]:
             continue
         for line in lines:
             cells = line.split()
-            if len(cells) >= 10 and int(cells[3], 16) in _HELD:
+            if len(cells) >= 10 and int(cells[3], 16) in _OPEN_STATES:
                 yield int(cells[9]), _decoded(cells[2])
 
 

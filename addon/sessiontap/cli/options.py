@@ -56,15 +56,15 @@ def _show_help(ctx: click.Context, option: click.Parameter, given: bool) -> None
 
 
 class Command(_OurParsing, click.Command):
-    """A command. If it takes the filters, they are a part of their own on its help page."""
+    """A command. If it takes the filters, they have a section of their own on its help page."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         found = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
         filters: list[click.Option] = [one for one in found if isinstance(one, Filter)]
         if len(filters) == 1:  # `--all` of a command without the others
             filters = []
-        parts = {"Options": [one for one in found if one not in filters], FILTERS_TITLE: filters}
-        for title, options in parts.items():
+        sections = {"Options": [one for one in found if one not in filters], FILTERS_TITLE: filters}
+        for title, options in sections.items():
             if options:
                 with formatter.section(title):
                     formatter.write_dl([record for one in options if (record := one.get_help_record(ctx)) is not None])
@@ -104,7 +104,7 @@ class Group(_OurParsing, click.Group):
     command_class = Command
 
     def sections(self, ctx: click.Context) -> Mapping[str, Iterable[str]]:
-        """The parts of the list of commands on the help page: title -> names."""
+        """The sections of the list of commands on the help page: title -> names."""
         return {"Commands": self.list_commands(ctx)}
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -134,7 +134,7 @@ def examples(*lines: str) -> str:
 
 
 def named_traces(ctx: click.Context, given: tuple[Path, ...]) -> list[Path]:
-    """The folders that are named behind the command, else before it or in the environment, as absolute paths. Raises
+    """The folders that are named after the command, else before it or in the environment, as absolute paths. Raises
     Misuse."""
     named: tuple[Path, ...] = given or ctx.find_root().params.get("trace") or ()
     return [trace_folder(one) for one in named]

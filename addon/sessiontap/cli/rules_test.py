@@ -42,7 +42,7 @@ def _filters(function: Callable[..., None]) -> Callable[..., None]:
     "--expect",
     metavar="FILE",
     type=NAMED_PATH,
-    help="What should come of it; if it does not, the exit status is 1.",
+    help="A file of expectations; if one does not hold, the exit status is 1.",
 )
 @json_option
 @trace_option

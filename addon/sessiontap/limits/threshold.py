@@ -17,6 +17,17 @@ PERS: tuple[Per, ...] = get_args(Per)
 Kind = Literal["alert", "limit"]
 
 
+class MeterKey(NamedTuple):
+    """The key of a meter: thresholds of one rule and kind that count the same share it."""
+
+    kind: Kind
+    rule: str
+    measure: Measure
+    per: Per
+    within: str
+    """Seconds; empty without a window."""
+
+
 @dataclass(frozen=True, slots=True)
 class Threshold:
     """One threshold of a rule. It counts the calls that the rule matches."""
@@ -32,12 +43,11 @@ class Threshold:
     """Seconds of a sliding window; None: since the scope began."""
     name: str | None = None
     """Its own name for people."""
-    meter: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    """Names the meter that it reads: thresholds of one rule and kind that count the same share it."""
+    meter: MeterKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         within = "" if self.within is None else f"{self.within:g}"
-        object.__setattr__(self, "meter", (self.kind, self.rule, self.measure, self.per, within))
+        object.__setattr__(self, "meter", MeterKey(self.kind, self.rule, self.measure, self.per, within))
 
     @property
     def label(self) -> str:

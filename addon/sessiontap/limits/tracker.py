@@ -1,4 +1,4 @@
-"""All meters of a proxy: a call begins, a call has ended; which thresholds were reached by it, and which refuse it.
+"""All meters of a proxy: they count calls as they begin and as they end, and tell which thresholds that reaches.
 
 An alert is told once for each crossing of a scope, and again only after its count has fallen below the threshold. A
 limit is reached by the calls before: the call that finds it so is refused, and counts nowhere.
@@ -14,15 +14,21 @@ from typing import Any, NamedTuple
 from sessiontap import units
 from sessiontap.bounded_dict import BoundedDict
 from sessiontap.limits.meters import Elapsed, ErrorRate, Meter, Repeats, Sum, WindowSum
-from sessiontap.limits.threshold import CallScopes, Scope, Threshold, amount
+from sessiontap.limits.threshold import CallScopes, MeterKey, Scope, Threshold, amount
 
 MOST_METERS = 20_000
 """Scopes times what is counted of each. A scope that was used least recently is forgotten, and counts from 0."""
 MOST_IN_FLIGHT = 10_000
 MOST_REFUSING = 1_000
 
-Key = tuple[tuple[str, ...], str, str]
-"""Meter, scope, lane."""
+
+class CountKey(NamedTuple):
+    """The key of a count: what its meter measures, over which scope."""
+
+    meter: MeterKey
+    scope: str
+    lane: str
+    """Of `repeats`; empty otherwise."""
 
 
 class Counted(NamedTuple):
@@ -106,7 +112,7 @@ class Crossing:
 
 
 class BeginResult(NamedTuple):
-    """The result of `Tracker.begin`."""
+    """The thresholds that a call reaches as it begins."""
 
     crossings: Sequence[Crossing] = ()
     """Alerts to tell."""
@@ -121,11 +127,11 @@ _COUNTED = BeginResult()
 
 @dataclass(slots=True)
 class _State:
-    """The count of one scope, and who was told of it."""
+    """The count of one scope, and the thresholds that it has reached."""
 
     meter: Meter
     scope: Scope
-    key: Key
+    key: CountKey
     told: set[float] = field(default_factory=set)
     """Thresholds that are reached and told."""
 
@@ -134,11 +140,11 @@ class Tracker:
     """For one thread: the proxy's loop."""
 
     def __init__(self) -> None:
-        self._states: BoundedDict[Key, _State] = BoundedDict(MOST_METERS)
+        self._states: BoundedDict[CountKey, _State] = BoundedDict(MOST_METERS)
         self._in_flight: BoundedDict[str, tuple[CallScopes, list[tuple[Threshold, _State]]]] = BoundedDict(
             MOST_IN_FLIGHT
         )
-        self._refusing: BoundedDict[str, tuple[Key, Crossing]] = BoundedDict(MOST_REFUSING)
+        self._refusing: BoundedDict[str, tuple[CountKey, Crossing]] = BoundedDict(MOST_REFUSING)
 
     def begin(
         self,
@@ -177,7 +183,7 @@ class Tracker:
                         repeats.ask(digest)
                 case Elapsed() as elapsed:
                     elapsed.add(now)
-                case Sum() | WindowSum() as total if state.key[0][2] == "calls":
+                case Sum() | WindowSum() as total if state.key.meter.measure == "calls":
                     total.add(1, now)
         self._in_flight.put(call, (scopes, readers))
         return BeginResult(self._crossings(readers, call, scopes, now))
@@ -191,7 +197,7 @@ class Tracker:
         return self._crossings(readers, call, scopes, counted.at)
 
     def forget(self, call: str) -> None:
-        """Nobody will tell what this call came to."""
+        """Drop a call in flight: nobody will tell how it ended."""
         self._in_flight.pop(call)
 
     def restore(self, calls: Iterable[EndedCall], lifted: Mapping[str, int], now: int) -> None:
@@ -208,7 +214,7 @@ class Tracker:
             for state in _states(readers):
                 if isinstance(state.meter, Elapsed):
                     state.meter.add(scopes.at)
-                elif isinstance(state.meter, Sum | WindowSum) and state.key[0][2] == "calls":
+                elif isinstance(state.meter, Sum | WindowSum) and state.key.meter.measure == "calls":
                     state.meter.add(1, scopes.at)
             found.append((scopes, readers, counted))
         for _, readers, counted in sorted(found, key=lambda one: one[2].at):
@@ -294,7 +300,7 @@ def _add_end(readers: Iterable[tuple[Threshold, _State]], counted: Counted) -> N
             case Repeats() as repeats:
                 repeats.call(counted.tools)
             case Sum() | WindowSum() as total:
-                match state.key[0][2]:
+                match state.key.meter.measure:
                     case "tokens":
                         total.add(counted.tokens, counted.at)
                     case "cost_usd":
@@ -305,12 +311,12 @@ def _crossing(threshold: Threshold, state: _State, value: float, call: str, scop
     return Crossing(threshold, state.scope, value, state.meter.unknown, _id(state.key), call, scopes.session, at)
 
 
-def key_of(threshold: Threshold, scope: Scope, lane: str) -> tuple[Key, str]:
+def key_of(threshold: Threshold, scope: Scope, lane: str) -> tuple[CountKey, str]:
     """Return the key of the count that a threshold reads, and the id that people are told of it."""
-    key = (threshold.meter, scope.key, lane if threshold.measure == "repeats" else "")
+    key = CountKey(threshold.meter, scope.key, lane if threshold.measure == "repeats" else "")
     return key, _id(key)
 
 
-def _id(key: Key) -> str:
+def _id(key: CountKey) -> str:
     meter, scope, lane = key
     return blake2b("\0".join((*meter, scope, lane)).encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()

@@ -32,7 +32,7 @@ def asked(request: Request, body: Any) -> Asked:
     """See `family.Family`. The model stands in the URL, but for Code Assist."""
     inner = dig(body, "request") if isinstance(dig(body, "request"), dict) else None
     asks = body if inner is None else inner
-    asks = _either(asks, "generateContentRequest") or asks  # countTokens
+    asks = _in_either_case(asks, "generateContentRequest") or asks  # countTokens
     turn = newest(items(asks, "contents"), _LAYOUT)
     return Asked(
         model=None if inner is None else text(body, "model"),
@@ -41,7 +41,7 @@ def asked(request: Request, body: Any) -> Asked:
         tool_results=turn.tool_results,
         results=turn.results,
         message=turn.message,
-        prompt=_system(_either(asks, "systemInstruction")),
+        prompt=_system(_in_either_case(asks, "systemInstruction")),
         answered=turn.answered,
     )
 
@@ -55,7 +55,7 @@ _SNAKE = {
 }
 
 
-def _either(value: Any, camel: str) -> Any:
+def _in_either_case(value: Any, camel: str) -> Any:
     """The field in camel case or in snake case."""
     found = dig(value, camel)
     return dig(value, _SNAKE[camel]) if found is None else found
@@ -77,9 +77,9 @@ def _system(instruction: Any) -> str | None:
     return _text_of(list(dicts(instruction, "parts")), "\n")
 
 
-def _text_of(parts: list[dict[str, Any]], joint: str = "") -> str | None:
+def _text_of(parts: list[dict[str, Any]], separator: str = "") -> str | None:
     """The text of parts without thoughts."""
-    return joint.join(words for part in parts if not part.get("thought") and (words := text(part, "text"))) or None
+    return separator.join(words for part in parts if not part.get("thought") and (words := text(part, "text"))) or None
 
 
 def _role(content: Any) -> Literal["user", "assistant"] | None:
@@ -92,7 +92,7 @@ def _role(content: Any) -> Literal["user", "assistant"] | None:
 def _parts(content: Any, camel: str) -> Iterator[Named]:
     """The calls or the answers in a message."""
     for part in dicts(content, "parts"):
-        if (found := _either(part, camel)) is not None:
+        if (found := _in_either_case(part, camel)) is not None:
             yield text(found, "id"), text(found, "name")
 
 
@@ -119,8 +119,8 @@ def usage_of(usage: Any) -> Usage | None:
     return None if found == Usage() else found
 
 
-def _counts(usage: Any) -> bool:
-    """Return whether usage states a count, even one that cannot be read: earlier counts then hold no more."""
+def _states_count(usage: Any) -> bool:
+    """Return True if usage states a count, even one that cannot be read: it replaces earlier counts."""
     return isinstance(usage, dict) and any(usage.get(key) is not None for key in _COUNTS)
 
 
@@ -133,7 +133,7 @@ _COUNTS = (
 def reply(call: Call, response: Response) -> Reply:
     """See `family.Family`. The answer of countTokens is no usage: nothing was used.
 
-    Of a JSON array that is a stream the offset of the first token is known too.
+    A stream may be a JSON array, too: its elements have offsets, so that the first token has one.
     """
     if call.endpoint.operation == "count_tokens" or not response.body:
         return Reply()
@@ -148,7 +148,7 @@ def reply(call: Call, response: Response) -> Reply:
         if problem:
             return Reply(problems=(f"the response is {problem}",) if response.complete else ())
         chunks = iter([(body, None)])
-    return put_together(chunks, response.complete, problems)
+    return assembled_reply(chunks, response.complete, problems)
 
 
 def _elements(response: Response, problems: list[str]) -> Iterator[tuple[Any, int | None]]:
@@ -180,7 +180,7 @@ def _elements(response: Response, problems: list[str]) -> Iterator[tuple[Any, in
         problems.append("the response ends in the middle of an array")
 
 
-def put_together(chunks: Iterable[tuple[Any, int | None]], complete: bool, problems: list[str]) -> Reply:
+def assembled_reply(chunks: Iterable[tuple[Any, int | None]], complete: bool, problems: list[str]) -> Reply:
     """A reply from its chunks, each with the offset behind it; gRPC's, too, once they are JSON."""
     model = response_id = finish = blocked = tier = None
     texts: list[str] = []
@@ -213,7 +213,7 @@ def put_together(chunks: Iterable[tuple[Any, int | None]], complete: bool, probl
         usage = dig(chunk, "usageMetadata")
         tier = text(usage, "serviceTier") or tier
         # Counts change along a stream, the prompt's too: of one that was cut or damaged only those at its end are true.
-        if _counts(usage):
+        if _states_count(usage):
             stated = usage
             at_end = usage if still_open and not any(still_open.values()) else at_end
     stated = stated if complete and not problems else at_end
@@ -235,7 +235,7 @@ def put_together(chunks: Iterable[tuple[Any, int | None]], complete: bool, probl
 
 def _tool_calls(parts: list[dict[str, Any]]) -> Iterator[ToolCall]:
     for part in parts:
-        wanted = _either(part, "functionCall")
+        wanted = _in_either_case(part, "functionCall")
         if name := text(wanted, "name"):
             yield ToolCall(name, text(wanted, "id"), arguments_of(dig(wanted, "args")))
 
@@ -253,14 +253,14 @@ def _contents(body: dict[str, Any], content: ContentReader) -> Iterator[tuple[st
 
 
 def _call_part(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
-    found = _either(part, "functionCall")
+    found = _in_either_case(part, "functionCall")
     if not isinstance(found, dict):
         return None
     return [CallPiece(text(found, "name") or "", found.get("args"), text(found, "id"))]
 
 
 def _response_part(part: dict[str, Any], content: ContentReader) -> list[MessagePiece] | None:
-    found = _either(part, "functionResponse")
+    found = _in_either_case(part, "functionResponse")
     if not isinstance(found, dict):
         return None
     name, given = text(found, "name"), found.get("response")
@@ -275,6 +275,7 @@ def _thought_part(part: dict[str, Any], content: ContentReader) -> list[MessageP
 
 
 _CONTENTS = MessageShape(("contents",), lambda body: isinstance(body.get("contents"), list | dict | str), _contents)
+
 
 def _is_request(operation: Operation, body: dict[str, Any]) -> bool:
     inner = next((found for key in _WRAPPERS if isinstance(found := body.get(key), dict)), body)

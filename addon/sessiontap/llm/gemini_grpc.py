@@ -201,7 +201,7 @@ def reply(call: Call, response: Response) -> Reply:
     if call.endpoint.operation == "count_tokens" or not is_grpc(response.headers):
         return Reply(stream=stream, error=status_error(response))
     schema = _V_RESPONSE if call.endpoint.route.startswith(_VERTEX) else _G_RESPONSE
-    found = gemini.put_together(_chunks(response, schema, problems), response.complete, problems)
+    found = gemini.assembled_reply(_chunks(response, schema, problems), response.complete, problems)
     return replace(
         found,
         stream=stream,

@@ -234,14 +234,14 @@ def _code(event: dict[str, Any]) -> str | None:
 # The family ----------------------------------------------------------------------------------------------------------
 
 
-_OWN = ("model", "agent_id", "completion_args", "handoff_execution", "instructions", "store")
+_OWN_KEYS = ("model", "agent_id", "completion_args", "handoff_execution", "instructions", "store")
 """One of these stands beside `inputs`, which are texts to other services."""
 
 
 def _fits(body: dict[str, Any]) -> bool:
     given = body.get("inputs")
     if isinstance(given, str):
-        return any(key in body for key in _OWN)
+        return any(key in body for key in _OWN_KEYS)
     first = given[0] if isinstance(given, list) and given else None
     return text(first, "type") in _ENTRIES or text(first, "object") == "entry" or is_conversation(given)
 

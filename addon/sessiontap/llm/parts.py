@@ -48,7 +48,7 @@ _MEDIA_TYPES = ("media_type", "mimeType", "mime_type")
 _MEDIA = ("image", "audio", "video", "file", "document", "inlineData", "inline_data")
 """A part is media if its type or one of its keys has one of these in it."""
 _DEEPEST = 4
-"""Levels of a part at which its media type stands."""
+"""Levels of a part that are searched for its media type."""
 
 
 def request_parts(call: Call) -> list[Part]:
@@ -108,8 +108,10 @@ class CalledTools:
         self._latest: list[str] = []
         """Those of the latest message with calls."""
         self._open = False
+        """The latest message with calls goes on: no result has come yet."""
 
     def called(self, name: str, call_id: str | None) -> None:
+        """Remember a call."""
         if call_id:
             self._names[call_id] = name
         if not self._open:
@@ -150,8 +152,8 @@ def _definitions(offered: Any, message: int | None) -> Iterator[Part]:
 
 def _definition(tool: dict[str, Any], name: str | None, message: int | None) -> Part:
     name = name or text(tool, "server_label") or text(tool, "type") or next(iter(tool), None)
-    told = written(tool)
-    return Part("tool_definition", None, message, told, _size(told), name)
+    content = written(tool)
+    return Part("tool_definition", None, message, content, _byte_count(content), name)
 
 
 def qualified(name: str | None, namespace: str | None) -> str | None:
@@ -165,13 +167,14 @@ def _parts(role: str, message: int | None, pieces: Iterable[MessagePiece], tools
     for piece in pieces:
         match piece:
             case TextPiece(said):
-                yield Part("system" if role == "system" else "text", role, message, said, _size(said))
+                yield Part("system" if role == "system" else "text", role, message, said, _byte_count(said))
             case ReasoningPiece(said, sealed):
-                yield Part("reasoning", role, message, said, _size(said) + sealed)
+                yield Part("reasoning", role, message, said, _byte_count(said) + sealed)
             case CallPiece(name, given, call_id):
                 tools.called(name, call_id)
-                told = arguments_of(given)
-                yield Part("tool_call", "assistant", message, told, _size(told) + _size(name), name or None, call_id)
+                content = arguments_of(given)
+                size = _byte_count(content) + _byte_count(name)
+                yield Part("tool_call", "assistant", message, content, size, name or None, call_id)
             case ResultPiece(call_id, _, output):
                 yield from _result(message, call_id, output or ToolOutput(None), tools)
             case MediaPiece(_, sent):
@@ -187,7 +190,7 @@ def _result(message: int | None, call_id: str | None, output: ToolOutput, tools:
     error = output.error
     if not error and (stated := states_error(name, said)) is not None:
         error = stated
-    yield Part("tool_result", "tool", message, said, _size(said), name, call_id, error)
+    yield Part("tool_result", "tool", message, said, _byte_count(said), name, call_id, error)
     for one in media:
         yield _media("tool", message, one, call_id)
 
@@ -228,11 +231,11 @@ def _as_text(value: Any) -> str:
 
 def _media(role: str, message: int | None, sent: Any, call_id: str | None = None) -> Part:
     """Media by its type; `other` if it is not known to be media."""
-    told = written(sent)
+    content = written(sent)
     if not _is_media(sent):
         name = text(sent, "type") or (next(iter(sent), None) if isinstance(sent, dict) else None)
-        return Part("other", role, message, told, _size(told), name, call_id)
-    return Part("media", role, message, None, _size(told), _media_type(sent, 0), call_id)
+        return Part("other", role, message, content, _byte_count(content), name, call_id)
+    return Part("media", role, message, None, _byte_count(content), _media_type(sent, 0), call_id)
 
 
 def _is_media(sent: Any) -> bool:
@@ -259,7 +262,7 @@ def _media_type(value: Any, depth: int) -> str | None:
     return stated or next(within, None) or text(value, "format")
 
 
-def _size(words: str | None) -> int:
+def _byte_count(words: str | None) -> int:
     if words is None:
         return 0
     return len(words) if words.isascii() else len(words.encode("utf-8", "surrogatepass"))

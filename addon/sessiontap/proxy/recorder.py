@@ -42,7 +42,7 @@ from sessiontap.redaction import Redactor, by_name, user_key
 from sessiontap.rules import Rules
 from sessiontap.trace import TraceError
 from sessiontap.trace.files import secure
-from sessiontap.trace.restore import Restored, restore, wait_for_orphans
+from sessiontap.trace.restore import RestorableCalls, wait_for_orphans
 from sessiontap.trace.writer import Writer, check
 
 logger = logging.getLogger("sessiontap")
@@ -187,13 +187,13 @@ class Recorder:
     def _redact_by(self, rules: Rules) -> Redactor:
         return Redactor(self._key, rules.secret_headers, _patterns(rules))
 
-    def restore(self, seconds: float) -> Restored:
+    def restore(self, seconds: float) -> RestorableCalls:
         """The heads of the newest recorded calls, as many as can be read in `seconds`.
 
         The recorder of a proxy that was killed writes what it still has; a moment is given to it.
         """
         wait_for_orphans(self._settings.trace, ORPHAN_SECONDS)
-        return restore(self._settings.trace, seconds)
+        return RestorableCalls(self._settings.trace, seconds)
 
     def submit(self, call: FinishedCall, bodies: Bodies, caller: Caller | None) -> bool:
         """Queue a call. False: it was dropped (the queue is full), which is counted and noted.

@@ -101,15 +101,15 @@ class RulesFile:
         try:
             rules = await asyncio.get_running_loop().run_in_executor(self._thread, self._read, self.path)
         except RulesError as error:
-            self._refused(error.short)
+            self._keep_last_good(error.short)
         except Exception as error:
-            self._refused(f"{self.path}: it cannot be read ({type(error).__name__}: {str(error)[:200]})")
+            self._keep_last_good(f"{self.path}: it cannot be read ({type(error).__name__}: {str(error)[:200]})")
         else:
-            self._took(rules)
+            self._put_in_force(rules)
         finally:
             self._loading = None
 
-    def _took(self, rules: Rules) -> None:
+    def _put_in_force(self, rules: Rules) -> None:
         if rules.digest == self.rules.digest and self.error is None:
             return  # it was saved, but not changed
         self.rules, self.error = rules, None
@@ -117,7 +117,7 @@ class RulesFile:
             logger.info(f"sessiontap: {self.path} changed, {rules.counted} in force")
         self._changed(self)
 
-    def _refused(self, error: str) -> None:
+    def _keep_last_good(self, error: str) -> None:
         if error == self.error:
             return  # that is said already
         self.error = error

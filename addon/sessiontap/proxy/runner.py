@@ -34,8 +34,8 @@ from sessiontap.proxy.requirements import exit_with_error
 from sessiontap.proxy.upstream import BehindProxy
 
 logger = logging.getLogger("sessiontap")
-_BETWEEN = 0.05
-"""Seconds between two looks at the calls in flight."""
+_POLL_SECONDS = 0.05
+"""Between two looks at the calls in flight."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -152,7 +152,7 @@ class Drain:
         while self._in_flight():
             if loop.time() >= until:
                 break
-            await asyncio.sleep(_BETWEEN)
+            await asyncio.sleep(_POLL_SECONDS)
         self._end()
 
 

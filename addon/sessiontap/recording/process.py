@@ -96,7 +96,7 @@ class RecorderWork:
         self._counting = Counting(start.prices)
         self._callers: BoundedDict[str, Caller] = BoundedDict(MOST_CALLERS)
         self._last_caller: tuple[Caller | None, Redactor, dict[str, Any]] = (None, self._redactor, {})
-        self._whole_callers: dict[str, None] = {}
+        self._full_callers: dict[str, None] = {}
         """Ids of callers of which a call was captured in full."""
         self._taken = 0
         """Messages that were taken; the writer may still have records of them in its queue."""
@@ -219,8 +219,8 @@ class RecorderWork:
         lease: Lease,
         cost: CallCounted | None,
     ) -> Iterable[dict[str, Any]]:
-        """The records of a call, of all that was found out about it by then. Its `lease` ends with the writer's hold
-        on it. `cost`: if its cost was counted.
+        """The records of a call and of its caller. Its `lease` ends when the writer lets go of them. `cost` is not None
+        if its cost was counted.
 
         `held` is its exchange, and emptied: bodies that were redacted are not held as they came, too. `of_call` is
         `redactor`, and knows the call's own credentials: the caller's record is shared by other calls.
@@ -232,10 +232,10 @@ class RecorderWork:
             return [record]
         found = self._caller(caller, redactor)
         if call.capture == "full":
-            self._whole_callers[caller.id] = None
-            if len(self._whole_callers) > MOST_CALLERS:
-                del self._whole_callers[next(iter(self._whole_callers))]
-        return [found if caller.id in self._whole_callers else caller_of(found), record]
+            self._full_callers[caller.id] = None
+            if len(self._full_callers) > MOST_CALLERS:
+                del self._full_callers[next(iter(self._full_callers))]
+        return [found if caller.id in self._full_callers else caller_of(found), record]
 
     def _caller(self, caller: Caller, redactor: Redactor) -> dict[str, Any]:
         """The record of a caller, which is most often the last call's."""
@@ -258,7 +258,7 @@ class RecorderWork:
 
 
 def call_line(call: FinishedCall, exchange: DecodedExchange) -> str:
-    """One line: who, where, what came of it."""
+    """The line for the terminal: session, path, step, model, status, duration, tokens."""
     plan, reply = call.plan, exchange.reply
     session = plan.session if plan else None
     name = session.name if session else "-"

@@ -274,6 +274,7 @@ OTHERS: tuple[tuple[str, str, str, int], ...] = (
     ("bearer", r"Bearer\s", rf"Bearer\s({_VALUE})", 0),
     ("bearer", r"Basic\s", rf"Basic\s({_BASIC})", 0),
     ("cookie", r"Cookie:\s", rf"Cookie:\s({_COOKIES})", 0),
+    # `6` ends `\\u0026`, as JSON may spell `&`
     *(("credential", f"{name}=", rf"(?:(?<=[?&6]){name}=|\A{name}={_FORM})({_QUERY_VALUE})", 0) for name in _IN_QUERY),
     ("credential", "Signature=", rf"(?<=[ ,])Signature=({_QUERY_VALUE})", 0),
 )

@@ -10,7 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from sessiontap.trace.files import holds_annotations, open_segment, segments
 from sessiontap.trace.outcomes import is_error
 from sessiontap.trace.walk import header_of, refusal, walk_back
 
-_LOOKED_AT = 16
-"""Segments, the newest, that somebody may still be writing."""
+_MOST_LIVE = 16
+"""The newest segments: an older one is written by nobody any more."""
 _LARGEST_PID = (1 << 31) - 1
 
 
@@ -46,7 +46,7 @@ class RestorableCall:
     response_id: str | None = None
     tools: tuple[tuple[str, str | None], ...] = ()
     """(id, name) of its reply's tool calls that have ids."""
-    flags: tuple[str, ...] = field(default=())
+    flags: tuple[str, ...] = ()
     user: str | None = None
     client: str | None = None
     proxy_user: str | None = None
@@ -59,20 +59,19 @@ class RestorableCall:
     is_errand: bool = False
 
 
-class Restored:
-    """Iterate it for calls: by segment from the newest, within one from the call written last.
+class RestorableCalls:
+    """Iterate it for the newest calls: by segment from the newest, within one from the call written last. Never raises.
 
-    `note` says in words, once iteration has ended, what was left out and why; None where everything was read.
+    `note` says in words, once iteration has ended, what was left out and why; None if everything was read.
     """
 
-    def __init__(self, folder: Path, budget_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, folder: Path, budget_seconds: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder = folder
         self._budget = budget_seconds
         self._clock = clock
         self.note: str | None = None
         self.callers: dict[str, tuple[str, str | None]] = {}
         """The callers that were met: id -> (id of its process tree, else its own; its name)."""
-
         self.lifted: dict[str, int] = {}
         """The limits that were lifted: id -> when, the last time."""
 
@@ -108,15 +107,10 @@ class Restored:
             self.note = f"segments of another version of the format, which were not read: {refused} of {len(paths)}"
 
 
-def restore(folder: Path, budget_seconds: float = 1.0) -> Restored:
-    """The newest calls, read for at most `budget_seconds`; nothing if there is no folder. Never raises."""
-    return Restored(folder, budget_seconds)
-
-
 def wait_for_orphans(folder: Path, seconds: float) -> bool:
     """Wait while a segment in `folder` is still written though its proxy is gone. False: `seconds` were not enough."""
     deadline = time.monotonic() + seconds
-    while any(map(_is_orphaned, _segments(folder)[-_LOOKED_AT:])):
+    while any(map(_is_orphaned, _segments(folder)[-_MOST_LIVE:])):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)

@@ -1,7 +1,6 @@
-"""The calls of a segment as a reader knows them: their places, taken in as it grows.
+"""The places of a segment's calls, as a reader knows them; it reads on as the segment grows.
 
-A record that a writer is in the middle of is not seen yet; all else that is no record is stepped over, and is the
-index's to tell.
+A record that is being written is read later. Damage is stepped over here; the index reports it.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ class SegmentInfo:
 
 
 class SegmentContents(NamedTuple):
-    """The contents of a segment as the index knows them, when its file was so large."""
+    """The contents of a segment as the index knows them, as of a size of its file."""
 
     closed: bool
     size: int
@@ -84,7 +83,7 @@ class Segment:
     file: tuple[int, int] | None = None
     """Device and inode of what was read."""
     successor: tuple[Segment, dict[int, int]] | None = None
-    """The segment that has come in its place, and the places of its calls there."""
+    """The segment that has replaced it, and the offsets of its calls there, by their offsets here."""
 
     def take_in(self, file: SegmentFile) -> None:
         """Read what `file` has got since the last time. Raises OSError."""

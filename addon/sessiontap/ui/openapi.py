@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from sessiontap import __version__
-from sessiontap.ui.page import MOST, Action, Page, Parameter
+from sessiontap.ui.page import MOST_INTEGER, Action, Page, Parameter
 
 _PLACES = {
     "session": "A session: its id, a unique prefix of it, or @1, @2, ... from the newest.",
@@ -114,7 +114,7 @@ def _id(page: Page) -> str:
 def _places(page: Page) -> list[dict[str, Any]]:
     return [
         {"name": one, "in": "path", "required": True, "description": _PLACES[one], "schema": {"type": "string"}}
-        for one in page.places
+        for one in page.path_parameters
     ]
 
 
@@ -130,7 +130,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string"}
     match parameter.kind:
         case "integer":
-            schema = {"type": "integer", "minimum": parameter.minimum, "maximum": MOST - 1}
+            schema = {"type": "integer", "minimum": parameter.minimum, "maximum": MOST_INTEGER}
         case "choice":
             schema = {"type": "string", "enum": list(parameter.choices)}
         case "flag":

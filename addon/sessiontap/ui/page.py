@@ -20,12 +20,12 @@ Data = dict[str, Any]
 Source = Literal["page", "api"]
 """Who changes something: somebody on a page, or a program."""
 
-_PLACES = re.compile(r"\{(\w+)\}")
+_IN_BRACES = re.compile(r"\{(\w+)\}")
 _YES, _NO = ("", "1", "true", "yes", "on"), ("0", "false", "no", "off")
 MOST_FIELDS = 100
 """Of a form."""
-MOST = 1 << 31
-"""Whole numbers are below it."""
+MOST_INTEGER = (1 << 31) - 1
+"""The largest integer that a parameter takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,9 @@ class Parameter:
     """Its value is a tuple: empty if it is not given."""
     default: Any = None
     minimum: int = 0
-    """Of an integer, as is the next."""
-    maximum: int = MOST - 1
+    """Of an integer."""
+    maximum: int = MOST_INTEGER
+    """Of an integer."""
     ends_day: bool = False
     """Of a time: a date stands for the end of its day."""
 
@@ -89,20 +90,20 @@ class Page:
     """Its answer is made of all turns of a session, which take memory: one such page is made at a time."""
 
     @property
-    def places(self) -> tuple[str, ...]:
+    def path_parameters(self) -> tuple[str, ...]:
         """The names of the parameters in the path."""
-        return tuple(_PLACES.findall(self.path))
+        return tuple(_IN_BRACES.findall(self.path))
 
 
-def read_parameters(page: Page, places: Mapping[str, str], query: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """The parameters of a request: of the path, and of the query by name. Raises BadParameter."""
+def read_parameters(page: Page, path: Mapping[str, str], query: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The parameters of a request: those of its path as they are, those of its query read. Raises BadParameter."""
     known = {one.name: one for one in page.parameters}
     for name in query:
         if name not in known:
             takes = ", ".join(known) or "none"
             raise BadParameter(f"{page.title} has no parameter {name!r}", f"It takes: {takes}.")
     found = {name: _read(one, query.get(name, ())) for name, one in known.items()}
-    return {**found, **places}
+    return {**found, **path}
 
 
 def without_empty(page: Page, query: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -136,7 +137,7 @@ def _read_one(parameter: Parameter, text: str) -> Any:
         case "integer":
             lowest, highest = parameter.minimum, parameter.maximum
             if re.fullmatch(r"-?[0-9]{1,10}", text) is None or not lowest <= int(text) <= highest:
-                at_most = f", {highest} at most" if highest < MOST - 1 else ""
+                at_most = f", {highest} at most" if highest < MOST_INTEGER else ""
                 message = f"Write a whole number, {lowest} or more{at_most}."
                 raise BadParameter(f"{parameter.name}={text!r} is not understood", message)
             return int(text)

@@ -105,7 +105,7 @@ class Renderer:
 
 def _session_of(page: Page, data: Mapping[str, Any]) -> str | None:
     """The id of the session that a page is of; None if it is of none."""
-    if "session" not in page.places:
+    if "session" not in page.path_parameters:
         return None
     return str(data["session_id"] if "session_id" in data else data["session"]["id"])
 

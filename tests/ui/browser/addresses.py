@@ -27,7 +27,7 @@ QUERIES = {
 def addresses(page: Page) -> list[str]:
     """The addresses at which a page is tried."""
     paths = [page.path]
-    for place in page.places:
+    for place in page.path_parameters:
         paths = [path.replace(f"{{{place}}}", quote(one, safe="")) for path in paths for one in EXAMPLES[place]]
     return [f"{path}{query}" for path in paths for query in QUERIES.get(page.path, ("",))]
 

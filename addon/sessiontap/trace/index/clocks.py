@@ -14,25 +14,25 @@ import sqlite3
 import time
 from typing import NamedTuple
 
-LEAST = 10_000_000
+LEAST_GAP = 10_000_000
 """Nanoseconds. A smaller difference is left out."""
-_SESSIONS = 1_000
-"""The newest sessions of several machines that are looked at."""
-_SHARED = f"""
+_MOST_SESSIONS = 1_000
+"""The newest sessions of several machines are looked at, at most so many."""
+_SHARED_SESSIONS = f"""
 SELECT session FROM session_segments JOIN segments ON segments.n = segment JOIN sessions ON sessions.n = session
 WHERE session_segments.calls > 0 GROUP BY session HAVING count(DISTINCT host) > 1
-ORDER BY sessions.last_time DESC LIMIT {_SESSIONS}
+ORDER BY sessions.last_time DESC LIMIT {_MOST_SESSIONS}
 """
-_EARLY = f"""
+_EARLY_CALLS = f"""
 SELECT here.host, there.host, max(parents.time - calls.time) AS least
 FROM calls JOIN calls AS parents ON parents.packed_id = calls.parent
 JOIN segments AS here ON here.n = calls.segment JOIN segments AS there ON there.n = parents.segment
 WHERE calls.session IN (SELECT value FROM json_each(?)) AND here.host != there.host
     AND calls.evidence IN (SELECT n FROM strings WHERE text IN ('declared', 'exact', 'strong'))
-GROUP BY here.host, there.host HAVING least >= {LEAST}
+GROUP BY here.host, there.host HAVING least >= {LEAST_GAP}
 """
-_AHEAD = f"""
-SELECT host, max(last_time) - :now AS least FROM segments WHERE host NOT NULL GROUP BY host HAVING least >= {LEAST}
+_AHEAD_OF_US = f"""
+SELECT host, max(last_time) - :now AS least FROM segments WHERE host NOT NULL GROUP BY host HAVING least >= {LEAST_GAP}
 """
 
 
@@ -54,7 +54,7 @@ def machines(database: sqlite3.Connection) -> list[str]:
 
 def clock_gaps(database: sqlite3.Connection) -> list[ClockGap]:
     """Return the gaps between each two machines, as far as calls show them."""
-    shared = json.dumps([session for (session,) in database.execute(_SHARED)])
-    ahead = database.execute(_AHEAD, {"now": time.time_ns()})
-    early = database.execute(_EARLY, (shared,))
+    shared = json.dumps([session for (session,) in database.execute(_SHARED_SESSIONS)])
+    ahead = database.execute(_AHEAD_OF_US, {"now": time.time_ns()})
+    early = database.execute(_EARLY_CALLS, (shared,))
     return [*(ClockGap(None, *row) for row in ahead), *(ClockGap(*row) for row in early)]
