@@ -1,6 +1,6 @@
 """Libraries that mitmproxy imports at its start and most proxies never use: they are loaded when they are first used.
 
-They take a third of the start. Python's LazyLoader puts a module in a library's place that loads itself as soon as
+They take a good third of the start. Python's LazyLoader puts a module in a library's place that loads itself as soon as
 anything of it is asked for. Of others mitmproxy takes names at once; while it is imported, names of ours stand in for
 these. Nobody else's mitmproxy is touched by this: under `mitmdump -s addon/main.py` all is loaded.
 """
@@ -31,6 +31,15 @@ _SAFE_JOIN = "werkzeug.security"
 _VIEWS = "mitmproxy.contentviews"
 _FILTERS = "mitmproxy.flowfilter"
 _COMMANDS = "mitmproxy.command_lexer"
+_QUIC = "mitmproxy.proxy.layers.quic"
+_QUIC_CLASSES = (
+    "ClientQuicLayer", "QuicStreamEvent", "QuicStreamLayer", "QuicTlsData", "QuicTlsSettings", "RawQuicLayer",
+    "ServerQuicLayer",
+)  # fmt: skip
+_QUIC_HELLO = "quic_parse_client_hello_from_datagrams"
+_HTTP3 = "mitmproxy.proxy.layers.http._http3"
+_HTTP3_NAMES = "aioquic.h3.connection"
+_CIPHERS = "aioquic.tls"
 
 
 @contextmanager
@@ -42,6 +51,11 @@ def kept_for_later() -> Iterator[None]:
         _VIEWS: {"registry": _Registry(), "prettify_message": _Late(_VIEWS, "prettify_message")},
         _FILTERS: {"TFilter": Any} | {name: _Late(_FILTERS, name) for name in ("parse", "match", "match_all")},
         _COMMANDS: {name: _Late(_COMMANDS, name) for name in ("expr", "quote", "unquote")},
+        # QUIC, that is aioquic: its listeners are a mode of their own.
+        _QUIC: {_QUIC_HELLO: _Late(_QUIC, _QUIC_HELLO)} | {name: _late_class(_QUIC, name) for name in _QUIC_CLASSES},
+        _HTTP3: {name: _late_class(_HTTP3, name) for name in ("Http3Client", "Http3Server")},
+        _HTTP3_NAMES: {"H3_ALPN": _Late(_HTTP3_NAMES, "H3_ALPN")},
+        _CIPHERS: {"CipherSuite": _Late(_CIPHERS, "CipherSuite")},
     }
     names = [name for name in stand_ins if name not in sys.modules]
     finder = _Finder()
@@ -84,6 +98,34 @@ class _Late:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._load(), name)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._load()[key]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._load())
+
+
+class _LateClass(type):
+    """The type of a class that stands in for one of a module that is loaded when an object of it is made."""
+
+    _at: tuple[str, str]
+
+    def __call__(cls, *given: Any, **named: Any) -> Any:
+        module, name = cls._at
+        return getattr(import_module(module), name)(*given, **named)
+
+    def __instancecheck__(cls, value: object) -> bool:
+        module, name = cls._at
+        return module in sys.modules and isinstance(value, getattr(sys.modules[module], name))
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        module, name = cls._at
+        return module in sys.modules and issubclass(other, getattr(sys.modules[module], name))
+
+
+def _late_class(module: str, name: str) -> type:
+    return _LateClass(name, (), {"__module__": module, "_at": (module, name)})
 
 
 class _MitmIt:
