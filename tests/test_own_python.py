@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -126,3 +127,36 @@ def test_a_process_goes_on_without_assertions_with_all_it_was_given(tmp_path: Pa
         check=False,
     )
     assert (done.stdout, done.stderr) == ("False ['--set', 'a=b c'] 1 True\n", "")
+
+
+def test_a_child_is_waited_for_until_it_ends_or_the_time_is_over() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        own_python.wait_for_end(child.pid, 0.01)
+        assert child.poll() is None
+        assert child.stdin is not None
+        child.stdin.close()
+        if hasattr(os, "pidfd_open"):
+            own_python.wait_for_end(child.pid)
+            assert child.poll() == 0
+
+
+def test_a_system_that_tells_no_ends_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    own_python.wait_for_end(os.getpid())  # which has not ended
+
+
+def test_a_process_ends_at_once_with_what_it_has_written() -> None:
+    code = "import atexit; from sessiontap import own_python; atexit.register(print, 'late'); print('said', end='')"
+    done = subprocess.run(
+        own_python.command("-c", f"{code}; own_python.end_process(3)"),
+        env=own_python.environment(os.environ), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (3, "said", "")
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-"])
+def test_a_process_ends_whatever_its_streams_are(closed: str) -> None:
+    code = "from sessiontap import own_python; print('said'); own_python.end_process(3)"
+    command = shlex.join(own_python.command("-c", code))
+    done = subprocess.run(["sh", "-c", f"{command} {closed}"], env=own_python.environment(os.environ), check=False)
+    assert done.returncode == 3

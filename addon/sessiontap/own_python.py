@@ -1,4 +1,4 @@
-"""Start a Python of our own: the proxy of `exec` and the demo, the recorder.
+"""Start a Python of our own, the proxy of `exec` and the demo or the recorder, and wait for its end.
 
 It runs in whatever folder its user is in. So it takes no module from there: a `yaml.py` or
 a folder `sessiontap` in the working directory is data, not code that the proxy runs.
@@ -9,13 +9,16 @@ of its CPU time.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import site
 import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.util import cache_from_source, find_spec
 from pathlib import Path
+from typing import NoReturn
 
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 """The folder that the package is imported from: a checkout, or site-packages."""
@@ -60,6 +63,32 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
         kept.insert(0, str(PACKAGE_FOLDER))
     others = {name: value for name, value in environ.items() if name != "PYTHONPATH"}
     return {**others, "PYTHONPATH": os.pathsep.join(kept)} if kept else others
+
+
+def wait_for_end(pid: int, seconds: float | None = None) -> None:
+    """Wait until this child of ours has ended, `seconds` at most.
+
+    `subprocess` looks now and then if it has, and is up to 50 ms late. A system without pidfd_open returns at once.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        end = os.pidfd_open(pid)
+        try:
+            waiting = select.poll()
+            waiting.register(end, select.POLLIN)
+            waiting.poll(None if seconds is None else seconds * 1000)
+        finally:
+            os.close(end)
+
+
+def end_process(status: int = 0) -> NoReturn:
+    """End this process without taking its modules apart, which takes 10 ms. No exit handlers are called."""
+    import logging  # 6 ms that others who import this module do not spend
+
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none
+            stream.flush()
+    os._exit(status)
 
 
 def _is_site(folder: Path) -> bool:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,8 +113,10 @@ class PrivateProxy:
         """End it, when all that is queued for the log is written."""
         if self.process.poll() is None:
             self.process.terminate()
+            end = time.monotonic() + STOPPED_WITHIN
+            own_python.wait_for_end(self.process.pid, STOPPED_WITHIN)
             try:
-                self.process.wait(STOPPED_WITHIN)
+                self.process.wait(max(end - time.monotonic(), 0.0))
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

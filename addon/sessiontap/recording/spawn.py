@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -115,14 +114,7 @@ class Forked:
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end, and return its status. Raises subprocess.TimeoutExpired."""
         if self.poll() is None:
-            with suppress(ProcessLookupError):
-                end = os.pidfd_open(self.pid)
-                try:
-                    waiting = select.poll()
-                    waiting.register(end, select.POLLIN)
-                    waiting.poll(None if timeout is None else timeout * 1000)
-                finally:
-                    os.close(end)
+            own_python.wait_for_end(self.pid, timeout)
         status = self.poll()
         if status is None:
             raise subprocess.TimeoutExpired("the recorder", timeout or 0.0)

@@ -3,7 +3,7 @@
 docs/trace-format.md says what the keys mean, and a test compares the two. `shape.read` reads records by them.
 """
 
-# Annotations are values here, no texts (`from __future__ import annotations`), which msgspec would evaluate at each start.
+# Annotations are values here, no texts (`from __future__ import annotations`): msgspec evaluates those at each start.
 
 from typing import Annotated, Any, NotRequired, TypedDict
 

@@ -15,6 +15,7 @@ import click
 
 from sessiontap.cli.options import command, rules_option, trace_folder, ui_option, written_trace_option
 from sessiontap.cli.output import print_notice
+from sessiontap.loading import loading
 
 if TYPE_CHECKING:
     from sessiontap.cli.local_proxies import RunningProxy
@@ -98,8 +99,9 @@ def run_captured(
     run: Run, *, name: str | None = None, path: str | None = None, hosts: tuple[str, ...] = (), trace: Path | None
 ) -> int:
     """Run a program, print what was recorded of it, and return its status."""
-    from sessiontap.cli import local_proxies, program, supervisor
-    from sessiontap.cli.environment import foreign_proxy, original, prepare_home
+    with loading():
+        from sessiontap.cli import local_proxies, program, supervisor
+        from sessiontap.cli.environment import foreign_proxy, original, prepare_home
 
     program.find(run.command[0])
     prepare_home()
@@ -127,11 +129,12 @@ def run_captured(
 
 
 def _through_running_proxy(process: Supervisor, run: Run, proxy: RunningProxy, before: dict[str, str]) -> int:
-    from sessiontap.cli import local_proxies, summary, unrecorded
-    from sessiontap.cli.direct_connections import DirectConnections
-    from sessiontap.cli.environment import prepare
-    from sessiontap.cli.exec_rules import captured_hosts
-    from sessiontap.cli.program import program_start
+    with loading():
+        from sessiontap.cli import local_proxies, summary, unrecorded
+        from sessiontap.cli.direct_connections import DirectConnections
+        from sessiontap.cli.environment import prepare
+        from sessiontap.cli.exec_rules import captured_hosts
+        from sessiontap.cli.program import program_start
 
     before_run = summary.segment_sizes(proxy.trace)
     begun, direct = time.time_ns(), DirectConnections(proxy)
@@ -167,21 +170,24 @@ def _through_own_proxy(
     hosts: tuple[str, ...],
     folder: Path,
 ) -> int:
-    from sessiontap.cli import local_proxies
-    from sessiontap.cli.environment import excepting, prepare, prepare_ca
-    from sessiontap.cli.exec_rules import captured_hosts, exec_rules, host_name
-    from sessiontap.cli.private_proxy import private_proxy, upstream
+    with loading():
+        from sessiontap.cli import local_proxies
+        from sessiontap.cli.environment import excepting, prepare, prepare_ca
+        from sessiontap.cli.exec_rules import captured_hosts, exec_rules, host_name
+        from sessiontap.cli.private_proxy import private_proxy, upstream
 
     begun = time.time_ns()
     prepare_ca(None)  # first: a proxy that finds one does not make its own
     with exec_rules(run.rules, name, path, hosts) as file, private_proxy(file, folder, upstream(before)) as own:
         process.proxy = own.process
-        # While it starts, what this end needs is loaded:
-        from sessiontap.callers import procfs  # noqa: F401 (for the end)
-        from sessiontap.cli import summary, unrecorded
-        from sessiontap.cli.direct_connections import DirectConnections
-        from sessiontap.cli.program import program_start
-        from sessiontap.trace import reader, restore  # noqa: F401 (for the end)
+        with loading():  # while it starts, what this end needs
+            import encodings.idna  # noqa: F401 (for a connection)
+
+            from sessiontap.callers import procfs  # noqa: F401 (for the end)
+            from sessiontap.cli import summary, unrecorded
+            from sessiontap.cli.direct_connections import DirectConnections
+            from sessiontap.cli.program import program_start
+            from sessiontap.trace import reader, restore  # noqa: F401 (for the end)
 
         surroundings = prepare(None, before)
         likely = (file or Path("rules.yaml")).absolute()
