@@ -8,7 +8,6 @@ content and written whole, so two shells with different roots do not overwrite e
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import stat
@@ -132,6 +131,8 @@ def write(folder: Path, ca: Path, environ: Mapping[str, str]) -> Bundle:
 
     Raises Failure if the CA cannot be read or the folder cannot be written.
     """
+    import hashlib  # 5 ms that a proxy's start need not wait for
+
     authority = _read(ca)
     if authority is None or not certificates(authority):
         raise Failure(f"{ca} holds no certificate", "remove the file; the proxy makes a new CA at its next start")
