@@ -16,7 +16,7 @@ class MessageFacts(NamedTuple):
 
 LAYOUT = MessageLayout(
     role=lambda message: message.role,
-    said=lambda message: message.said,
+    text=lambda message: message.said,
     results=lambda message: message.results,
     calls=lambda message: message.calls,
 )
@@ -106,6 +106,6 @@ def test_of_a_list_of_millions_only_the_last_messages_are_looked_at() -> None:
     def role(message: int) -> None:
         looked.append(message)
 
-    layout = MessageLayout(role, said=lambda message: None, results=lambda message: (), calls=lambda message: ())
+    layout = MessageLayout(role, text=lambda message: None, results=lambda message: (), calls=lambda message: ())
     newest(range(MOST_LOOKED_AT * 3), layout)
     assert looked == list(range(MOST_LOOKED_AT * 3 - 1, MOST_LOOKED_AT * 2 - 1, -1))

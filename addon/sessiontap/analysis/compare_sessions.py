@@ -188,8 +188,8 @@ def _same_openings(old: Sequence[Turn], new: Sequence[Turn]) -> dict[int, int]:
 
 def _opening(turn: Turn) -> tuple[Any, ...] | None:
     """The words of a request that continues no other; None if it does, or if its words are not known."""
-    said = tuple(part.text for part in turn.request if part.message is not None and part.text)
-    return (turn.call["operation"], said) if turn.based_on is None and said else None
+    texts = tuple(part.text for part in turn.request if part.message is not None and part.text)
+    return (turn.call["operation"], texts) if turn.based_on is None and texts else None
 
 
 def _aligned(old: Sequence[Any], new: Sequence[Any]) -> Iterator[tuple[int | None, int | None]]:
@@ -211,7 +211,7 @@ def _kind(turn: Turn) -> tuple[Any, ...]:
 
 
 def _compared(pairs: Sequence[CallPair], difference_of: Callable[[Row, Row], Difference]) -> Iterator[CallPair]:
-    said: set[Any] = set()
+    shown: set[Any] = set()
     for pair in pairs:
         if pair.before is None or pair.after is None:
             yield pair
@@ -221,8 +221,8 @@ def _compared(pairs: Sequence[CallPair], difference_of: Callable[[Row, Row], Dif
         except NotComparedError as error:
             yield replace(pair, not_compared=str(error))
             continue
-        fresh = _without(found, said)
-        said |= _changes(fresh)
+        fresh = _without(found, shown)
+        shown |= _changes(fresh)
         yield replace(pair, asked=fresh, repeated=len(_changes(found)) - len(_changes(fresh)))
 
 
@@ -236,18 +236,18 @@ def _changes(found: Difference) -> set[Any]:
     }
 
 
-def _without(found: Difference, said: set[Any]) -> Difference:
+def _without(found: Difference, shown: set[Any]) -> Difference:
     return replace(
         found,
         messages=tuple(
-            one for one in found.messages if one.change == "same" or (one.change, one.title, one.lines) not in said
+            one for one in found.messages if one.change == "same" or (one.change, one.title, one.lines) not in shown
         ),
-        system=None if ("system", found.system) in said else found.system,
-        tools=tuple(tool for tool in found.tools if ("tool", tool) not in said),
+        system=None if ("system", found.system) in shown else found.system,
+        tools=tuple(tool for tool in found.tools if ("tool", tool) not in shown),
         parameters=tuple(
             one
             for one in found.parameters
-            if ("parameter", one.change, one.name, repr(one.before), repr(one.after)) not in said
+            if ("parameter", one.change, one.name, repr(one.before), repr(one.after)) not in shown
         ),
     )
 

@@ -103,11 +103,11 @@ def page(
     """
     known = {turn.call["id"]: turn for turn in turns}
     reader = CallReader(order, turns)
-    told = {id: reader.call(id) for id in known}
-    links = _Links(told, known)
+    calls = {id: reader.call(id) for id in known}
+    links = _Links(calls, known)
     room = _Room(longest, most_text)
-    return [_call(told[place.id], known[place.id], place, order, reader, links, view, room) for place in places
-            if place.id in told]  # fmt: skip
+    return [_call(calls[place.id], known[place.id], place, order, reader, links, view, room) for place in places
+            if place.id in calls]  # fmt: skip
 
 
 def anchor(call: str, side: str, at: int) -> str:
@@ -118,11 +118,11 @@ def anchor(call: str, side: str, at: int) -> str:
 class _Links:
     """The places of tools' calls, results and definitions, by the ids of the calls of tools."""
 
-    def __init__(self, told: Mapping[str, ReadCall], known: Mapping[str, Turn]) -> None:
+    def __init__(self, calls: Mapping[str, ReadCall], known: Mapping[str, Turn]) -> None:
         self._known = known
         self._results: dict[tuple[str, str], tuple[str, str]] = {}
         self._calls: dict[tuple[str, str], tuple[str, str]] = {}
-        for id, call in told.items():
+        for id, call in calls.items():
             base = known[id].based_on or ""
             for at, part in enumerate(call.new_parts):
                 if part.kind == "tool_result" and part.id:
@@ -156,9 +156,9 @@ class _Room:
         """As much of a text as is told."""
         if text is None:
             return None
-        told = text[: min(self._longest, max(self._left, BEGINNING))]
-        self._left -= len(told)
-        return told
+        kept = text[: min(self._longest, max(self._left, BEGINNING))]
+        self._left -= len(kept)
+        return kept
 
 
 def _call(

@@ -74,7 +74,7 @@ def _user_text(message: Any) -> str | None:
 
 _LAYOUT = MessageLayout(
     role=lambda message: role if (role := dig(message, "role")) in ("user", "assistant") else None,
-    said=_user_text,
+    text=_user_text,
     results=lambda message: [(text(block, "tool_use_id"), None) for block in _blocks(message, "tool_result")],
     calls=lambda message: [(text(block, "id"), text(block, "name")) for block in _blocks(message, "tool_use")],
 )

@@ -75,8 +75,8 @@ def _reasoning(part: dict[str, Any], content: ContentReader) -> list[MessagePiec
     found = part.get("reasoningContent")
     if not isinstance(found, dict):
         return None
-    told = found.get("reasoningText")
-    return reasoning(told if isinstance(told, dict) else found, content)
+    stated = found.get("reasoningText")
+    return reasoning(stated if isinstance(stated, dict) else found, content)
 
 
 def _text_of(content: Any, joint: str = "") -> str | None:
@@ -92,7 +92,7 @@ def _text_of(content: Any, joint: str = "") -> str | None:
 
 _LAYOUT = MessageLayout(
     role=lambda message: role if (role := dig(message, "role")) in ("user", "assistant") else None,
-    said=lambda message: _text_of(dig(message, "content"), "\n"),
+    text=lambda message: _text_of(dig(message, "content"), "\n"),
     results=lambda message: [(text(found, "toolUseId"), None) for found in _blocks(message, "toolResult")],
     calls=lambda message: [(text(use, "toolUseId"), text(use, "name")) for use in _blocks(message, "toolUse")],
 )

@@ -85,8 +85,8 @@ def _native(request: Request, body: Any) -> Asked:
     if "message" in body or "texts" in body or "query" in body:
         return cohere.asked(request, body)
     inputs = items(body, "inputs")
-    said = text(body, "prompt") or text(body, "inputText") or text(body, "inputPrompt") or text(body, "inputs")
-    return Asked(message=said or (text(inputs[-1]) if inputs else None))
+    prompt = text(body, "prompt") or text(body, "inputText") or text(body, "inputPrompt") or text(body, "inputs")
+    return Asked(message=prompt or (text(inputs[-1]) if inputs else None))
 
 
 def reply(call: Call, response: Response) -> Reply:
@@ -190,7 +190,7 @@ def _shape(body: Any) -> BodyShape | None:
 def _shaped(chunks: list[StreamEvent], complete: bool) -> Reply:
     """A body, or a stream's chunks, of one of the simple shapes."""
     shape: BodyShape | None = None
-    said: list[str] = []
+    texts: list[str] = []
     model = response_id = finish = None
     given = made = None
     error: CallError | None = None
@@ -201,7 +201,7 @@ def _shaped(chunks: list[StreamEvent], complete: bool) -> Reply:
         if shape is None:
             continue
         part = text(chunk, *shape.text)
-        said.append(part or "")
+        texts.append(part or "")
         first_token = end if part and first_token is None else first_token
         finish = next((found for path in shape.finish if (found := text(chunk, *path))), finish)
         model = model or text(chunk, *shape.model)
@@ -212,7 +212,7 @@ def _shaped(chunks: list[StreamEvent], complete: bool) -> Reply:
     return Reply(
         response_model=model,
         response_id=response_id,
-        text="".join(said) or None,
+        text="".join(texts) or None,
         finish_reason=finish,
         usage=None if usage == Usage() else usage,
         error=error,

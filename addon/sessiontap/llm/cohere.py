@@ -59,7 +59,7 @@ def _role(message: Any) -> Literal["user", "assistant"] | None:
 
 _LAYOUT = MessageLayout(
     role=_role,
-    said=lambda message: text(message, "message"),
+    text=lambda message: text(message, "message"),
     results=lambda message: [(None, text(result, "call", "name")) for result in dicts(message, "tool_results")],
     calls=lambda message: (),
 )
@@ -126,7 +126,7 @@ def _tool_calls(message: Any) -> Iterator[ToolCall]:
 def streamed(events: Iterable[StreamEvent], problems: list[str]) -> Reply:
     """A stream of any of them."""
     response_id = finish = None
-    said: list[str] = []
+    texts: list[str] = []
     thought: list[str] = []
     growing: list[Growing] = []
     by_place: dict[int, Growing] = {}
@@ -166,13 +166,13 @@ def streamed(events: Iterable[StreamEvent], problems: list[str]) -> Reply:
         elif kind in ("text-generation", None) and place(event, "index") == 0:
             part = text(event, "text")
         if part:
-            said.append(part)
+            texts.append(part)
         if first_token is None and (part or kind in _GENERATED or text(delta, "message", "content", "thinking")):
             first_token = end
     done = tuple(call.done() for call in growing)
     return Reply(
         response_id=response_id or (last.response_id if last else None),
-        text="".join(said) or (last.text if last else None),
+        text="".join(texts) or (last.text if last else None),
         reasoning="".join(thought) or None,
         tool_calls=done or calls or (last.tool_calls if last else ()),
         finish_reason=finish,

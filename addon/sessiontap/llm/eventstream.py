@@ -131,14 +131,14 @@ def events(response: Response, problems: list[str]) -> Iterator[EventStreamMessa
                 problems.append(frame.fault)
             continue
         headers = {name: value for name, value in frame.headers.items() if isinstance(value, str)}
-        said = headers.get(":message-type")
-        if said == "error":
+        message_type = headers.get(":message-type")
+        if message_type == "error":
             yield EventStreamMessage(
                 headers.get(":error-code", ""), {"message": headers.get(":error-message")}, frame.end, True
             )
             continue
         value, problem = parse(frame.payload) if frame.payload else ({}, None)
-        if said == "exception":
+        if message_type == "exception":
             message = text(value, "message") or text(value, "Message")
             yield EventStreamMessage(headers.get(":exception-type", ""), {"message": message}, frame.end, True)
         elif problem:

@@ -98,7 +98,7 @@ def _parts(content: Any, camel: str) -> Iterator[Named]:
 
 _LAYOUT = MessageLayout(
     role=_role,
-    said=lambda content: _text_of(list(dicts(content, "parts")), "\n"),
+    text=lambda content: _text_of(list(dicts(content, "parts")), "\n"),
     results=lambda content: _parts(content, "functionResponse"),
     calls=lambda content: _parts(content, "functionCall"),
 )

@@ -82,10 +82,10 @@ def _role(step: Any) -> Literal["user", "assistant"] | None:
     return None if kind in (None, "function_result") else "assistant"
 
 
-def _said(step: Any) -> str | None:
+def _words(step: Any) -> str | None:
     content = dig(step, "content")
     parts = content if isinstance(content, list) else [content]
-    return "\n".join(said for part in parts if (said := part if isinstance(part, str) else _text(part))) or None
+    return "\n".join(words for part in parts if (words := part if isinstance(part, str) else _text(part))) or None
 
 
 def _text(content: Any) -> str | None:
@@ -108,7 +108,7 @@ def _with_inner(step: Any) -> Iterable[dict[str, Any]]:
     return [step, *dicts(step, "content")] if isinstance(step, dict) else ()
 
 
-_LAYOUT = MessageLayout(role=_role, said=_said, results=_results, calls=_calls)
+_LAYOUT = MessageLayout(role=_role, text=_words, results=_results, calls=_calls)
 
 
 def _messages(body: dict[str, Any], content: ContentReader) -> Iterator[tuple[str, list[MessagePiece]]]:
@@ -179,17 +179,17 @@ class _Step:
             self.arguments += [piece] if (piece := text(step, "arguments")) else []
             return bool(piece)
         if kind in ("text", "thought_summary"):
-            said = text(step, "text") or text(step, "content", "text")
-            self.text += [said] if said else []
+            words = text(step, "text") or text(step, "content", "text")
+            self.text += [words] if words else []
             self.kind = self.kind or ("model_output" if kind == "text" else "thought")
-            return bool(said)
+            return bool(words)
         if kind in ("thought_signature", "text_annotation_delta", *_CONTENTS):
             return False
         self.kind = kind or self.kind
         self.name, self.id = text(step, "name") or self.name, text(step, "id") or self.id
         self.given = dig(step, "arguments") or self.given
         texts = [_text(one) for key in ("content", "summary") for one in dicts(step, key)]
-        self.text += [said for said in texts if said]
+        self.text += [words for words in texts if words]
         self.error = _fault(dig(step, "error"))
         return bool(self.text) or (kind == "function_call" and bool(self.given))
 
@@ -221,7 +221,7 @@ def _whole(body: Any, steps: list[_Step], stated: Any = None, first_token: int |
     return Reply(
         response_model=text(body, "model"),
         response_id=text(body, "id"),
-        text="".join(said for step in steps if step.kind == "model_output" for said in step.text) or None,
+        text="".join(piece for step in steps if step.kind == "model_output" for piece in step.text) or None,
         reasoning="\n".join(thoughts) or None,
         tool_calls=tuple(call for step in steps if (call := step.call())),
         builtin_tool_calls=tuple(ran),

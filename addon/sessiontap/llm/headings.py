@@ -54,29 +54,29 @@ def first_words(call: Call) -> str | None:
         body = inner if isinstance(inner := body.get(key), dict) else body
     for role, pieces in messages_of(body):
         if role in ("user", AGENT):
-            said = (user_words(piece.text) for piece in pieces if isinstance(piece, TextPiece))
-            if line := as_line(" ".join(filter(None, said)), TITLE_LENGTH):
+            texts = (user_words(piece.text) for piece in pieces if isinstance(piece, TextPiece))
+            if line := as_line(" ".join(filter(None, texts)), TITLE_LENGTH):
                 return line
     return None
 
 
 def own_title(reply: str | None) -> str | None:
     """The title in a model's reply to the request for one: a text, or JSON with a `title`; None if it holds none."""
-    said = reply or ""
+    answer = reply or ""
     for name in THOUGHT:
-        said = without_element(said, name)
-    said = said.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
-    if said.startswith(("{", "[")):
+        answer = without_element(answer, name)
+    answer = answer.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
+    if answer.startswith(("{", "[")):
         try:
-            found = json.loads(said)
+            found = json.loads(answer)
         except (ValueError, RecursionError):
             return None
         title = found.get("title") if isinstance(found, dict) else None
-        said = title if isinstance(title, str) else ""
-    elif "<title>" in said:
-        said = said.partition("<title>")[2].partition("</title>")[0]
-    said = _DECORATION.sub("", " ".join(said.split()))
-    return as_line(said, TITLE_LENGTH) if len(said) <= _LONGEST_TITLE else None
+        answer = title if isinstance(title, str) else ""
+    elif "<title>" in answer:
+        answer = answer.partition("<title>")[2].partition("</title>")[0]
+    answer = _DECORATION.sub("", " ".join(answer.split()))
+    return as_line(answer, TITLE_LENGTH) if len(answer) <= _LONGEST_TITLE else None
 
 
 def as_line(words: str, most: int) -> str | None:

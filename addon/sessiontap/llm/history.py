@@ -193,10 +193,10 @@ def history(call: Call) -> History:
         own_role = ROLES.get(role, "user")
         entries.append(HistoryEntry(own_role, message_digest(own_role, pieces), (), answered))
         if role in ("user", AGENT) and (texts := [piece.text for piece in pieces if isinstance(piece, TextPiece)]):
-            said = "\n".join(texts)
-            latest = said if role == "user" else latest
+            words = "\n".join(texts)
+            latest = words if role == "user" else latest
             if opening is None:
-                opening, parts = said, tuple(texts)
+                opening, parts = words, tuple(texts)
     if run:
         entries += _run(run)
     chain = [START]
@@ -234,14 +234,14 @@ def fingerprint_of(
     found, key = reply_digest(reply), None
     last = asked.entries[-1] if asked.entries else None
     prefilled = last is not None and last.role == "assistant" and not last.called
-    said = last.text + (reply.text or "") if last is not None and prefilled else reply.text or ""
-    whole_run = run_digest(said, calls) if found is not None and prefilled else found
+    answer = last.text + (reply.text or "") if last is not None and prefilled else reply.text or ""
+    whole_run = run_digest(answer, calls) if found is not None and prefilled else found
     if whole_run is not None:
         key = digest(asked.chain[-2] if prefilled else asked.end, whole_run)
     substantial = bool(reply.tool_calls) or len(reply.text or "") >= _SUBSTANTIAL
     return ReplyFingerprint(
         key=key,
-        outline=None if key is None or cut or asked.choices else rough_digest(said, (name for name, _ in calls)),
+        outline=None if key is None or cut or asked.choices else rough_digest(answer, (name for name, _ in calls)),
         digest=found if substantial else None,
         pair=digest(last.digest, found) if found and substantial and last is not None else None,
         response_id=reply.response_id,
@@ -291,19 +291,19 @@ def _delegated(reply: Reply) -> Iterator[DelegatedPrompt]:
         if not isinstance(given, dict):
             continue
         kind = next((named for key in _KIND_OF_SUBAGENT if (named := text(given, key))), tool.name)
-        for said in given.values():
-            if isinstance(said, str) and len(said) >= SHORTEST_PROMPT:
-                yield DelegatedPrompt(text_digest(said), kind, tool.id)
+        for value in given.values():
+            if isinstance(value, str) and len(value) >= SHORTEST_PROMPT:
+                yield DelegatedPrompt(text_digest(value), kind, tool.id)
 
 
 def _run(pieces: Iterable[MessagePiece]) -> Iterator[HistoryEntry]:
     """The entry of an assistant's run; nothing if it says nothing that counts."""
     pieces = list(pieces)
     calls = [piece for piece in pieces if isinstance(piece, CallPiece)]
-    said = "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))
-    found = run_digest(said, [call[:2] for call in calls])
+    words = "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))
+    found = run_digest(words, [call[:2] for call in calls])
     if found is None and (media := [piece.digest for piece in pieces if isinstance(piece, MediaPiece)]):
         found = digest(*media)  # beside a text they count for nothing: what a reply has of them is not read
     if found is not None:
         issued = tuple(call.id for call in calls if call.id)
-        yield HistoryEntry("assistant", found, issued, (), said, tuple(call.name for call in calls))
+        yield HistoryEntry("assistant", found, issued, (), words, tuple(call.name for call in calls))

@@ -43,16 +43,16 @@ def inputs_of(call: Call) -> Inputs:
             texts.append(one)
         elif isinstance(one, list):
             given += one
-        elif isinstance(one, dict) and (said := _said(one)) is not None:
-            texts.append(said)
+        elif isinstance(one, dict) and (words := _words(one)) is not None:
+            texts.append(words)
         else:
             unread = True
     return Inputs(tuple(texts), unread)
 
 
-def _said(item: dict[str, Any]) -> str | None:
+def _words(item: dict[str, Any]) -> str | None:
     """Return the text of an input that is a map: that of its known fields, else all that it holds."""
     for field in _TEXT_FIELDS:
         if field in item:
             return content_text(item[field], "\n")
-    return "\n".join(said for key in item if (said := text(item, key))) or None
+    return "\n".join(words for key in item if (words := text(item, key))) or None

@@ -94,9 +94,9 @@ class ContentReader:
             return pieces
         return self._part(content) if isinstance(content, dict) else []
 
-    def text(self, said: str) -> list[MessagePiece]:
+    def text(self, words: str) -> list[MessagePiece]:
         """Return a text as a piece; none if it says nothing."""
-        return [TextPiece(said)] if (said := plain(said)) else []
+        return [TextPiece(words)] if (words := plain(words)) else []
 
     def uncounted(self, part: dict[str, Any]) -> list[MessagePiece]:
         """Return the pieces of what does not count in what a message says: none, but for readers of whole parts."""
@@ -119,17 +119,17 @@ class ContentReader:
         return ResultPiece(call_id, digest(b"json\0", json_bytes(content)))
 
     def _part(self, part: dict[str, Any]) -> list[MessagePiece]:
-        kind, said = text(part, "type"), part.get("text")
-        if kind in _TEXTS and isinstance(said, str):
-            return self.text(said)
+        kind, words = text(part, "type"), part.get("text")
+        if kind in _TEXTS and isinstance(words, str):
+            return self.text(words)
         if kind is not None and (read := self._parts.get(kind)) and (pieces := read(part, self)) is not None:
             return pieces
         if not self._parts.keys().isdisjoint(part):
             for key in part:
                 if (read := self._parts.get(key)) and (pieces := read(part, self)) is not None:
                     return pieces
-        if kind is None and isinstance(said, str):
-            return self.text(said)
+        if kind is None and isinstance(words, str):
+            return self.text(words)
         return [self.media(part)]
 
     def whole(self, part: dict[str, Any], *pieces: MessagePiece) -> list[MessagePiece]:
@@ -157,12 +157,12 @@ _SEALED = ("data", "encrypted_content", "redactedContent", "reasoning_encrypted"
 
 def reasoning(part: dict[str, Any], content: ContentReader) -> list[MessagePiece]:
     """Read reasoning: a text, texts of a summary or content, or what only the provider can read."""
-    said = next((value for key in _SAID_OF_REASONING if (value := text(part, key))), None)
-    if said is None:
+    words = next((value for key in _SAID_OF_REASONING if (value := text(part, key))), None)
+    if words is None:
         texts = [text(one, "text") for key in ("summary", "content", "thinking") for one in dicts(part, key)]
-        said = "\n".join(one for one in texts if one) or None
+        words = "\n".join(one for one in texts if one) or None
     size = sum(len(sealed) for key in _SEALED if (sealed := text(part, key)))
-    return [ReasoningPiece(said, size)]
+    return [ReasoningPiece(words, size)]
 
 
 def reasoning_fields(message: dict[str, Any], content: ContentReader) -> list[MessagePiece]:
@@ -203,12 +203,12 @@ def _chat(body: dict[str, Any], content: ContentReader) -> Iterator[tuple[str, l
 
 def _message(message: dict[str, Any], content: ContentReader) -> tuple[str, list[MessagePiece]]:
     role = role_of(message)
-    said = message.get("content")
+    body = message.get("content")
     if role == "tool":
-        said = said if said is not None else ""
-        output = ToolOutput(said, text(message, "tool_name") or text(message, "name"))
-        return role, [content.result(text(message, "tool_call_id"), said, output)]
-    pieces = content.pieces(said)
+        body = body if body is not None else ""
+        output = ToolOutput(body, text(message, "tool_name") or text(message, "name"))
+        return role, [content.result(text(message, "tool_call_id"), body, output)]
+    pieces = content.pieces(body)
     if role == "assistant":
         pieces = reasoning_fields(message, content) + pieces
     if "tool_calls" in message:

@@ -75,13 +75,13 @@ def _role(entry: Any) -> Literal["user", "assistant"] | None:
     return "assistant" if kind in ("function.call", "tool.execution", "agent.handoff") else None
 
 
-def _said(entry: Any) -> str | None:
+def _words(entry: Any) -> str | None:
     return (entry or None) if isinstance(entry, str) else content_text(dig(entry, "content"), "\n")
 
 
 _LAYOUT = MessageLayout(
     role=_role,
-    said=_said,
+    text=_words,
     results=lambda entry: [(text(entry, "tool_call_id"), None)] if dig(entry, "type") == "function.result" else (),
     calls=lambda entry: [_named(entry)] if dig(entry, "type") == "function.call" else (),
 )
@@ -131,10 +131,10 @@ class _Output:
     def learn(self, content: Any) -> bool:
         """Take in a content, whole or a part of one. True if it holds something that the model generated."""
         content = [content] if isinstance(content, dict) else content
-        said, thought = content_text(content), thought_in(content)
-        self.text += [said] if said else []
+        words, thought = content_text(content), thought_in(content)
+        self.text += [words] if words else []
         self.thought += [thought] if thought else []
-        return bool(said or thought)
+        return bool(words or thought)
 
 
 def reply(call: Call, response: Response) -> Reply:
@@ -174,7 +174,7 @@ def _reply(
     return Reply(
         response_model=next((model for model in models if model), None),
         response_id=conversation,
-        text="".join(said for one in outputs for said in one.text) or None,
+        text="".join(piece for one in outputs for piece in one.text) or None,
         reasoning="\n".join("".join(one.thought) for one in outputs if one.thought) or None,
         tool_calls=tuple(ToolCall(one.name or "", one.id, "".join(one.arguments) or None) for one in calls),
         builtin_tool_calls=ran,

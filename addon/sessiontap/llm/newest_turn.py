@@ -24,7 +24,7 @@ class MessageLayout(NamedTuple):
     """The places of role, text, tool calls and tool results in a message."""
 
     role: Callable[[Any], Literal["user", "assistant"] | None]
-    said: Callable[[Any], str | None]
+    text: Callable[[Any], str | None]
     """The text of a user's message."""
     results: Callable[[Any], Iterable[Named]]
     """The tool results in any message that is not the assistant's."""
@@ -73,7 +73,7 @@ def newest(messages: Sequence[Any], layout: MessageLayout) -> NewestTurn:
                 results += reversed(found)
                 unnamed.update(call_id for call_id, name in found if call_id and not name)
             if role == "user" and not user_seen:
-                message = layout.said(item)
+                message = layout.text(item)
                 user_seen = message is not None or not found
         if user_seen and not behind and not unnamed:
             break

@@ -48,7 +48,7 @@ def asked(request: Request, body: Any) -> Asked:
 
 _LAYOUT = MessageLayout(
     role=lambda message: role if (role := dig(message, "role")) in ("user", "assistant") else None,
-    said=lambda message: content_text(dig(message, "content"), "\n"),
+    text=lambda message: content_text(dig(message, "content"), "\n"),
     results=lambda message: (
         [(text(message, "tool_call_id"), text(message, "tool_name") or text(message, "name"))]
         if dig(message, "role") == "tool"
@@ -76,7 +76,7 @@ def reply(call: Call, response: Response) -> Reply:
             problems.append(f"the response is {problem}")
         lines = iter([(body, None)])
     model = finish = None
-    said: list[str] = []
+    texts: list[str] = []
     thought: list[str] = []
     calls: list[ToolCall] = []
     usage = Usage()
@@ -87,7 +87,7 @@ def reply(call: Call, response: Response) -> Reply:
         message = dig(line, "message")
         part = text(message, "content") or text(line, "response")
         wanted = list(_tool_calls(message))
-        said.append(part or "")
+        texts.append(part or "")
         thought.append(text(message, "thinking") or text(line, "thinking") or "")
         calls += wanted
         if first_token is None and (part or wanted or text(message, "thinking") or text(line, "thinking")):
@@ -98,7 +98,7 @@ def reply(call: Call, response: Response) -> Reply:
         error = error or error_inside(line)
     return Reply(
         response_model=model,
-        text="".join(said) or None,
+        text="".join(texts) or None,
         reasoning="".join(thought) or None,
         tool_calls=tuple(calls),
         finish_reason=finish,

@@ -64,7 +64,7 @@ def _tool_name(tool: dict[str, Any]) -> str | None:
 
 _LAYOUT = MessageLayout(
     role=lambda message: role if (role := dig(message, "role")) in ("user", "assistant") else None,
-    said=lambda message: content_text(dig(message, "content"), "\n"),
+    text=lambda message: content_text(dig(message, "content"), "\n"),
     results=lambda message: (
         [(text(message, "tool_call_id"), text(message, "name"))] if dig(message, "role") in ("tool", "function") else ()
     ),

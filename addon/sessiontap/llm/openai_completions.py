@@ -30,7 +30,7 @@ def reply(call: Call, response: Response) -> Reply:
     """See `family.Family`."""
     problems: list[str] = []
     model = response_id = finish = tier = None
-    said: list[str] = []
+    texts: list[str] = []
     usage: Any = None
     at_end: Any = None
     error: CallError | None = None
@@ -44,7 +44,7 @@ def reply(call: Call, response: Response) -> Reply:
             part = text(choice, "text") or content_text(dig(message, "content"))
             first_token = end if part and first_token is None else first_token
             if place(choice, "index") == 0:
-                said.append(part or "")
+                texts.append(part or "")
                 finish = text(choice, "finish_reason") or finish
         stated = dig(body, "usage") or dig(body, "x_groq", "usage")
         usage = stated or usage
@@ -54,7 +54,7 @@ def reply(call: Call, response: Response) -> Reply:
     return Reply(
         response_model=model,
         response_id=response_id,
-        text="".join(said) or None,
+        text="".join(texts) or None,
         finish_reason=finish,
         usage=usage_of(usage),
         cost_reported=cost_of(usage),

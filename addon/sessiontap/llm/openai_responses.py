@@ -167,9 +167,9 @@ class _OutputItem:
             texts = [text(one, "text") for key in ("summary", "content") for one in dicts(item, key)]
             self.text = [one for one in texts if one] or self.text
         elif self.kind in CLIENT_CALLS:
-            said = next((item[key] for key in ("arguments", "input", "action", "operation") if key in item), None)
-            if said is not None:
-                self.arguments = [arguments_of(said) or ""]
+            given = next((item[key] for key in ("arguments", "input", "action", "operation") if key in item), None)
+            if given is not None:
+                self.arguments = [arguments_of(given) or ""]
 
     def call(self) -> ToolCall | None:
         if self.kind not in CLIENT_CALLS or not self.name:

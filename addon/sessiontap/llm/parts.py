@@ -81,8 +81,8 @@ class _WholeContent(ContentReader):
 
     __slots__ = ()
 
-    def text(self, said: str) -> list[MessagePiece]:
-        return [TextPiece(said)] if said else []
+    def text(self, words: str) -> list[MessagePiece]:
+        return [TextPiece(words)] if words else []
 
     def uncounted(self, part: dict[str, Any]) -> list[MessagePiece]:
         return self._part(part)
@@ -134,8 +134,8 @@ def _request_parts(body: dict[str, Any]) -> Iterator[Part]:
     yield from _parts("system", None, prompt_pieces(body, WHOLE_CONTENT), tools)
     shape = shape_of(body)
     for key in TEXTS if shape is None else [one for one in TEXTS if one not in shape.keys]:
-        for said in body[key] if isinstance(body.get(key), list) else [body.get(key)]:
-            yield from _parts("user", None, WHOLE_CONTENT.pieces(said), tools)
+        for content in body[key] if isinstance(body.get(key), list) else [body.get(key)]:
+            yield from _parts("user", None, WHOLE_CONTENT.pieces(content), tools)
     for number, (role, pieces) in enumerate(read_messages(body, WHOLE_CONTENT)):
         yield from _parts(_ROLES.get(role, role), number, pieces, tools)
 
@@ -166,10 +166,10 @@ def qualified(name: str | None, namespace: str | None) -> str | None:
 def _parts(role: str, message: int | None, pieces: Iterable[MessagePiece], tools: CalledTools) -> Iterator[Part]:
     for piece in pieces:
         match piece:
-            case TextPiece(said):
-                yield Part("system" if role == "system" else "text", role, message, said, _byte_count(said))
-            case ReasoningPiece(said, sealed):
-                yield Part("reasoning", role, message, said, _byte_count(said) + sealed)
+            case TextPiece(words):
+                yield Part("system" if role == "system" else "text", role, message, words, _byte_count(words))
+            case ReasoningPiece(words, sealed):
+                yield Part("reasoning", role, message, words, _byte_count(words) + sealed)
             case CallPiece(name, given, call_id):
                 tools.called(name, call_id)
                 content = arguments_of(given)
@@ -186,11 +186,11 @@ def _parts(role: str, message: int | None, pieces: Iterable[MessagePiece], tools
 def _result(message: int | None, call_id: str | None, output: ToolOutput, tools: CalledTools) -> Iterator[Part]:
     called = tools.answers(call_id)
     name = output.name or called
-    said, media = said_and_media(output.content)
+    words, media = said_and_media(output.content)
     error = output.error
-    if not error and (stated := states_error(name, said)) is not None:
+    if not error and (stated := states_error(name, words)) is not None:
         error = stated
-    yield Part("tool_result", "tool", message, said, _byte_count(said), name, call_id, error)
+    yield Part("tool_result", "tool", message, words, _byte_count(words), name, call_id, error)
     for one in media:
         yield _media("tool", message, one, call_id)
 

@@ -51,9 +51,9 @@ def _tolerant(data: bytes | str | msgspec.Raw) -> Any:
         raise ValueError("too long to be read twice")
     if not isinstance(data, str):
         data = bytes(data)  # it may be msgspec's Raw, a part of a value that is not decoded yet
-    said = data if isinstance(data, str) else data.decode(json.detect_encoding(data), "replace")
-    value = _LENIENT.decode(said)
-    return _without_surrogates(value) if _SURROGATE_ESCAPE.search(said) or not isinstance(data, bytes) else value
+    decoded = data if isinstance(data, str) else data.decode(json.detect_encoding(data), "replace")
+    value = _LENIENT.decode(decoded)
+    return _without_surrogates(value) if _SURROGATE_ESCAPE.search(decoded) or not isinstance(data, bytes) else value
 
 
 def text_width(data: bytes | msgspec.Raw) -> int:

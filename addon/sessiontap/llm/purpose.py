@@ -75,18 +75,18 @@ def purpose_of(call: Call, prompt: str | None, opening: str | None, latest: str 
     if _asks(SUMMARIES, _OF_SUMMARIES, system):
         return "summary"
     first = (opening or "")[:_LOOKED_AT] if opening != latest else ""
-    for said in (system, newest, first):
-        if said and _asks(TITLES, _OF_TITLES, said):
+    for one in (system, newest, first):
+        if one and _asks(TITLES, _OF_TITLES, one):
             return "title"
     limits = [key for key in _LIMITS if key in call.json] if isinstance(call.json, dict) else []
     return "probe" if limits and 1 in [count(call.json, key) for key in limits] else None
 
 
-def _asks(phrases: re.Pattern[str], words: tuple[str, ...], said: str) -> bool:
-    lowered = said.lower()
+def _asks(phrases: re.Pattern[str], words: tuple[str, ...], prompt: str) -> bool:
+    lowered = prompt.lower()
     for word in words:
         if word in lowered:
-            return phrases.search(said) is not None
+            return phrases.search(prompt) is not None
     return False
 
 

@@ -69,7 +69,7 @@ class _SpokenItem:
     kind: str | None = None
     name: str | None = None
     call_id: str | None = None
-    said: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
     arguments: list[str] = field(default_factory=list)
 
     def learn(self, item: Any, *, done: bool) -> None:
@@ -77,8 +77,8 @@ class _SpokenItem:
         self.kind = text(item, "type") or self.kind
         self.name = text(item, "name") or self.name
         self.call_id = text(item, "call_id") or self.call_id
-        if done and (said := _text_of(item)):
-            self.said = [said]
+        if done and (words := _text_of(item)):
+            self.texts = [words]
         if done and (arguments := text(item, "arguments")):
             self.arguments = [arguments]
 
@@ -114,7 +114,7 @@ def reply(call: Call, response: Response) -> Reply:
             case "error":
                 error = error_inside(event)
             case _ if delta and kind in _TEXT_DELTAS:
-                items.setdefault(key, _SpokenItem("message")).said.append(delta)
+                items.setdefault(key, _SpokenItem("message")).texts.append(delta)
             case _ if delta and kind == _ARGUMENTS_DELTA:
                 items.setdefault(key, _SpokenItem("function_call")).arguments.append(delta)
         if first_token is None and delta and kind.startswith("response."):
@@ -125,7 +125,7 @@ def reply(call: Call, response: Response) -> Reply:
     return Reply(
         response_model=text(ended, "model") or model,
         response_id=text(ended, "id") or response_id,
-        text="\n".join(said for item in items.values() if (said := "".join(item.said))) or None,
+        text="\n".join(words for item in items.values() if (words := "".join(item.texts))) or None,
         tool_calls=tuple(tool for item in items.values() if (tool := item.call())),
         builtin_tool_calls=tuple(item.kind for item in items.values() if item.kind in _RUN_THERE),
         finish_reason=text(ended, "status_details", "reason") or status,

@@ -51,8 +51,8 @@ def error_of(response: Response) -> CallError:
         body = body[0] if body else None
     error = error_inside(body)
     if error is None:
-        said = _message(dig(body, "message")) or _detail(dig(body, "detail")) or _message(dig(body, "Message"))
-        error = CallError(text(body, "type") if said else None, said)
+        message = _message(dig(body, "message")) or _detail(dig(body, "detail")) or _message(dig(body, "Message"))
+        error = CallError(text(body, "type") if message else None, message)
     return CallError(_aws_type(response.headers) or error.type, error.message)
 
 
@@ -71,9 +71,9 @@ def _message(value: Any) -> str | None:
 
 def _detail(value: Any) -> str | None:
     if isinstance(value, list):
-        said = [found for item in dicts(value) if (found := text(item, "msg"))]
-        if said:
-            return "; ".join(said)[:_LONGEST]
+        messages = [found for item in dicts(value) if (found := text(item, "msg"))]
+        if messages:
+            return "; ".join(messages)[:_LONGEST]
     return text(value, "message") or _message(value)
 
 

@@ -52,13 +52,13 @@ def body_kind(content_type: str | None, body: bytes) -> BodyKind:
     if not body:
         return "empty"
     media = (content_type or "").partition(";")[0].strip().lower()
-    said = CONTENT_TYPES.get(media) or ("json" if media.endswith("+json") else None)
-    if said is None:
+    stated = CONTENT_TYPES.get(media) or ("json" if media.endswith("+json") else None)
+    if stated is None:
         return _look(body) if media in ("", "application/octet-stream") or media.startswith("text/") else "binary"
-    if said in ("json", "sse"):
+    if stated in ("json", "sse"):
         seen = _look(body)
-        return seen if seen in ("json", "sse") else said
-    return said
+        return seen if seen in ("json", "sse") else stated
+    return stated
 
 
 def may_be_json(content_type: str | None) -> bool:

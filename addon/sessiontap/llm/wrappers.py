@@ -82,9 +82,9 @@ def user_words(message: str) -> str:
             message = without_element(message, name)
         for _, name in ASKED:
             _, begins, rest = message.partition(f"<{name}>")
-            said, ends, _ = rest.partition(f"</{name}>")
+            inside, ends, _ = rest.partition(f"</{name}>")
             if begins and ends:
-                message = said
+                message = inside
                 break
         for _, name in KEPT:
             message = message.replace(f"<{name}>", " ").replace(f"</{name}>", " ")

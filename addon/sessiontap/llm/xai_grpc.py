@@ -87,14 +87,14 @@ _SAID = schema(
 )
 _RESPONSE = schema(
     id=(1, "string"),
-    outputs=(2, schema(finish_reason=(1, _FINISH), index=(2, "int"), said=(3, _SAID)), MANY),
+    outputs=(2, schema(finish_reason=(1, _FINISH), index=(2, "int"), message=(3, _SAID)), MANY),
     model=(6, "string"),
     usage=(9, _USAGE),
     service_tier=(15, _TIERS),
 )
 _CHUNK = schema(
     id=(1, "string"),
-    outputs=(2, schema(said=(1, _SAID), finish_reason=(3, _FINISH), index=(4, "int")), MANY),
+    outputs=(2, schema(message=(1, _SAID), finish_reason=(3, _FINISH), index=(4, "int")), MANY),
     model=(4, "string"),
     usage=(6, _USAGE),
     service_tier=(12, _TIERS),
@@ -139,13 +139,13 @@ class _Output:
 
     def learn(self, output: dict[str, Any]) -> bool:
         """Take in an output, or a chunk's part of it. True if that is something that the model generated."""
-        said = output.get("said")
-        if (role := text(said, "role")) is not None:
+        message = output.get("message")
+        if (role := text(message, "role")) is not None:
             self.is_assistant = role == "assistant"
-        texts, thoughts = text(said, "content"), text(said, "reasoning_content")
+        texts, thoughts = text(message, "content"), text(message, "reasoning_content")
         self.text += [texts] if texts else []
         self.reasoning += [thoughts] if thoughts else []
-        calls = list(dicts(said, "tool_calls"))
+        calls = list(dicts(message, "tool_calls"))
         for call in calls:
             self.calls[text(call, "id") or f" {len(self.calls)}"] = call
         self.finish_reason = text(output, "finish_reason") or self.finish_reason
@@ -169,10 +169,10 @@ def reply(call: Call, response: Response) -> Reply:
     error = status_error(response)
     whole = response.complete and not problems and error is None
     usage = dict.fromkeys(_COUNTS, 0) | stated["usage"] if whole and isinstance(stated.get("usage"), dict) else None
-    said = [outputs[at] for at in sorted(outputs) if outputs[at].is_assistant]
-    said = said[:1] if (count(call.json, "n") or 1) > 1 else said
-    answer = said[-1] if said else _Output()
-    calls = [one for output in said for one in output.calls.values() if text(one, "function", "name")]
+    answers = [outputs[at] for at in sorted(outputs) if outputs[at].is_assistant]
+    answers = answers[:1] if (count(call.json, "n") or 1) > 1 else answers
+    answer = answers[-1] if answers else _Output()
+    calls = [one for output in answers for one in output.calls.values() if text(one, "function", "name")]
     return Reply(
         stream=stream,
         response_model=text(stated, "model"),

@@ -23,7 +23,7 @@ class ToolEvent(NamedTuple):
 
     kind: Literal["call", "result", "user"]
     id: str | None = None
-    said: bytes = b""
+    asked: bytes = b""
     """Of a call: the digest of the tool's name and arguments."""
 
 
@@ -137,7 +137,7 @@ class CanonicalRequest:
                 if event.kind == "user":
                     parts.append(b"user")
                     continue
-                own = event.id.encode("utf-8", "surrogatepass") if event.id in known_ids and event.id else event.said
+                own = event.id.encode("utf-8", "surrogatepass") if event.id in known_ids and event.id else event.asked
                 names[event.id or ""] = own
                 parts.append(b"call " + own)
         parts += sorted(results)

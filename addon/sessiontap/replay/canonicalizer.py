@@ -193,7 +193,7 @@ def _item(name: str, raw: bytes, listed: bool) -> CanonicalItem | None:
         if form.found:
             return None  # all that it said holds for one request
         counted = None if counted is _NOTHING else counted
-    events, role, said = _events(name, [value] if listed else value) if is_message else ((), "", "")
+    events, role, words = _events(name, [value] if listed else value) if is_message else ((), "", "")
     left = "\0".join(f"{kind} {one}" for kind, one in form.found)
     return CanonicalItem(
         digest=digest(json_bytes(counted)),
@@ -202,7 +202,7 @@ def _item(name: str, raw: bytes, listed: bool) -> CanonicalItem | None:
         ids=tuple(form.ids),
         events=events,
         role=role,
-        spoken=spoken_digest(said) if role == "assistant" and said else None,
+        spoken=spoken_digest(words) if role == "assistant" and words else None,
     )
 
 
@@ -225,21 +225,21 @@ def _events(name: str, value: Any) -> tuple[tuple[ToolEvent, ...], str, str]:
     role = ""
     try:
         for role, pieces in messages_of({name: value}):
-            said = False
+            has_user = False
             for piece in pieces:
                 match piece:
                     case CallPiece(called, given, id):
                         form = _Form(is_message=True)
-                        told = form.value(given if not isinstance(given, str) else parse(given)[0] or given, data=True)
+                        meant = form.value(given if not isinstance(given, str) else parse(given)[0] or given, data=True)
                         asked = called.encode("utf-8", "surrogatepass")
-                        events.append(ToolEvent("call", id, digest(asked, b"\0", json_bytes(told))))
+                        events.append(ToolEvent("call", id, digest(asked, b"\0", json_bytes(meant))))
                     case ResultPiece(id):
                         events.append(ToolEvent("result", id))
                     case TextPiece(words):
                         texts.append(words)
-                        if role == "user" and not said:
+                        if role == "user" and not has_user:
                             events.append(ToolEvent("user"))
-                            said = True
+                            has_user = True
     except Exception:  # a shape that no family has: the ladder goes without its tools
         return (), "", ""
     return tuple(events), role, "".join(texts)
@@ -253,11 +253,11 @@ def _bytes_item(body: bytes) -> CanonicalItem:
     if found := _BOUNDARY.match(body):
         body = body.replace(found[1], b"boundary")
     try:
-        said = body.decode()
+        decoded = body.decode()
     except UnicodeDecodeError:
         return CanonicalItem(digest(body), b"")
     left: Found = []
-    plain = stable_text(said, left)
+    plain = stable_text(decoded, left)
     kinds = frozenset(f"{kind}s" for kind, _ in left)
     return CanonicalItem(digest(plain.encode()), digest(repr(left).encode()) if left else b"", kinds)
 
@@ -288,11 +288,11 @@ class _Form:
             return "<time>"
         return value
 
-    def _text(self, said: str, data: bool) -> Any:
-        plain = stable_text(said, self.found)
+    def _text(self, words: str, data: bool) -> Any:
+        plain = stable_text(words, self.found)
         if not data:
             plain = plain.strip()
-        return _NOTHING if said.strip() and not plain else plain
+        return _NOTHING if words.strip() and not plain else plain
 
     def _map(self, value: dict[str, Any], data: bool, depth: int) -> Any:
         kept: dict[str, Any] = {}
@@ -308,8 +308,8 @@ class _Form:
                 kept[key] = inner
                 continue
             is_data = data or (self.is_message and key in DATA)
-            if is_data and isinstance(inner, str) and inner[:1] in ("{", "[") and (told := parse(inner)[0]) is not None:
-                inner = told
+            if is_data and isinstance(inner, str) and inner[:1] in ("{", "[") and (read := parse(inner)[0]) is not None:
+                inner = read
             form = self.value(inner, is_data, depth + 1)
             if form is _NOTHING:
                 if "text" in value:
@@ -321,9 +321,9 @@ class _Form:
     def _list(self, value: list[Any], data: bool, depth: int) -> Any:
         kept: list[Any] = []
         for one in value:
-            said = one.get("text") if isinstance(one, dict) else one
-            if not data and isinstance(said, str) and said.startswith(PROMPT_NOISE):
-                self.found.append(("ids", said))
+            words = one.get("text") if isinstance(one, dict) else one
+            if not data and isinstance(words, str) and words.startswith(PROMPT_NOISE):
+                self.found.append(("ids", words))
                 continue
             form = self.value(one, data, depth + 1)
             if form is not _NOTHING:

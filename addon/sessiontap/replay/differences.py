@@ -125,7 +125,7 @@ def _changed_messages(
             left = [(number, _shown(entry)) for number, entry, _ in one if entry.key == key]
             right = [(number, _shown(entry, redacted)) for number, entry, _ in other if entry.key == key]
             found: Difference = compare(
-                {key: [said for _, said in left]}, {key: [said for _, said in right]}, by_ids=False
+                {key: [content for _, content in left]}, {key: [content for _, content in right]}, by_ids=False
             )
             for change in found.messages:
                 if change.change != "same":
@@ -167,7 +167,7 @@ def _words(lines: tuple[str, ...]) -> str:
     gone = [line[1:] for line in lines if line.startswith("-")]
     came = [line[1:] for line in lines if line.startswith("+")]
     pairs = list(islice(_changed(gone, came), _MOST_STRETCHES))
-    old, new = (" … ".join(said for pair in pairs if (said := pair[side].strip())) for side in (0, 1))
+    old, new = (" … ".join(words for pair in pairs if (words := pair[side].strip())) for side in (0, 1))
     if old and new:
         return f"{_quoted(new)} instead of {_quoted(old)}"
     return f"{_quoted(new)} was not recorded" if new else f"{_quoted(old)} is missing"

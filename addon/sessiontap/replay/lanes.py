@@ -112,14 +112,14 @@ class Lanes:
         """Of calls that answered equal histories, the one whose reply stands in this history at the message `at`."""
         if len(found) == 1:
             return found[0][0]
-        said = form.messages[at]
-        called = {event.id for event in said.events if event.kind == "call"}
+        message = form.messages[at]
+        called = {event.id for event in message.events if event.kind == "call"}
 
         def score(one: tuple[Exchange, str | None]) -> tuple[bool, bool, bool, bool, int]:
             exchange, caller = one
             return (
                 not called.isdisjoint(exchange.tool_call_ids),
-                said.spoken is not None and said.spoken == self._spoken_by(exchange),
+                message.spoken is not None and message.spoken == self._spoken_by(exchange),
                 _is_set_as(exchange, form),
                 caller is not None and caller == live.caller,
                 exchange.number,
@@ -178,14 +178,14 @@ class Lanes:
         Its prompts and tools, or its first message, are the same, or its messages share many words.
         """
         best: tuple[tuple[bool, bool, int, float, int], Exchange] | None = None
-        said: frozenset[str] | None = None
+        spoken: frozenset[str] | None = None
         for one in self._openings:
             if one.answers or one.api != api or one.canonical is None:
                 continue
             is_set_as, begins = _is_set_as(one, form), _begins_as(one.canonical, form)
-            said = _words(self._forms, live.request.body) if said is None else said
+            spoken = _words(self._forms, live.request.body) if spoken is None else spoken
             words = self._words_of(one)
-            alike = len(words & said) / max(1, len(words | said))
+            alike = len(words & spoken) / max(1, len(words | spoken))
             if not is_set_as and not begins and alike < _ALIKE:
                 continue
             score = (is_set_as, begins, self._of_process(one, live), alike, -one.number)
@@ -234,14 +234,14 @@ def _is_set_as(one: Exchange, form: CanonicalRequest) -> bool:
 
 
 def _begins_as(one: CanonicalRequest, other: CanonicalRequest) -> bool:
-    first, second = (next((said for said in form.messages if said.role == "user"), None) for form in (one, other))
+    first, second = (next((item for item in form.messages if item.role == "user"), None) for form in (one, other))
     return first is not None and second is not None and first.digest == second.digest
 
 
 def _words(forms: Canonicalizer, body: bytes | None) -> frozenset[str]:
     """The words of a request's messages."""
-    said = "\n".join(text for one in forms.entries(body) or () if one.is_message for text in _texts(shown(one)))
-    return frozenset(_WORD.findall(said[:_LOOKED_AT]))
+    shown_text = "\n".join(text for one in forms.entries(body) or () if one.is_message for text in _texts(shown(one)))
+    return frozenset(_WORD.findall(shown_text[:_LOOKED_AT]))
 
 
 def _texts(value: Any, depth: int = 0) -> Iterator[str]:

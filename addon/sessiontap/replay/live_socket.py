@@ -132,13 +132,13 @@ def _output(value: dict[str, Any]) -> list[Any]:
 def _client_item(item: Any) -> dict[str, Any]:
     """Return an item of a reply as a client may make it. Raises CannotGoLive."""
     kind = text(item, "type")
-    told = {key: item[key] for key in _ITEM_KEYS if key in item} if isinstance(item, dict) else {}
+    kept = {key: item[key] for key in _ITEM_KEYS if key in item} if isinstance(item, dict) else {}
     if kind == "message" and isinstance(content := item.get("content"), list):
         parts = [{"type": text(part, "type"), "text": text(part, "text")} for part in content]
         if all(None not in part.values() for part in parts):
-            return {**told, "content": parts}
+            return {**kept, "content": parts}
     elif kind == "function_call":
-        return told
+        return kept
     raise CannotGoLive(f"a reply of the recording has {kind or 'something'} that its server cannot be told")
 
 
@@ -152,8 +152,8 @@ def _written(value: Any) -> bytes:
 def given_ids(passed: Sequence[PassedFrame], retold: Retold) -> set[str]:
     """Return the ids that the client got from the recording, without those that its server was told."""
     theirs = (_value(frame) for frame in passed if not frame.from_client)
-    told = (parse(line)[0] for line in retold.before)
-    return _ids(theirs) - _ids(told)
+    parsed = (parse(line)[0] for line in retold.before)
+    return _ids(theirs) - _ids(parsed)
 
 
 def _ids(values: Iterable[Any]) -> set[str]:
@@ -268,17 +268,17 @@ class LiveSocket:
             await self._send(BytesMessage(frame.data))
 
     async def _read(self) -> AsyncIterator[Event]:
-        said, data = "", b""
+        so_far, data = "", b""
         while True:
             for event in self._ws.events():
                 match event:
                     case Ping():
                         await self._send(event.response())
                     case TextMessage():
-                        said += event.data
+                        so_far += event.data
                         if event.message_finished:
-                            yield TextMessage(said)
-                            said = ""
+                            yield TextMessage(so_far)
+                            so_far = ""
                     case BytesMessage():
                         data += event.data
                         if event.message_finished:

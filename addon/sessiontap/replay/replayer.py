@@ -308,12 +308,12 @@ class LadderReplayer:
         """Return how a request differs from a recorded one, without what was told of the request that it goes on from,
         if the recorded one goes on from the call that answered that."""
         continued = self._lanes.continued(live, form)
-        told = self._messages.get(continued.id) if continued and continued.id == one.parent else None
+        retold = self._messages.get(continued.id) if continued and continued.id == one.parent else None
         if one.unread is not None:
             return (f"{one.unread}, so that it cannot be compared",)
         try:
             bodies = ComparedBodies(one.request_body(), live.request.body)
-            return differences(self._forms, bodies, self._redacting(live), told or NOTHING_TOLD)
+            return differences(self._forms, bodies, self._redacting(live), retold or NOTHING_TOLD)
         except BodyError as error:
             return (f"its request cannot be read, so that it cannot be compared: {error}",)
 
