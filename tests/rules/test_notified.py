@@ -63,6 +63,7 @@ def test_a_webhook_that_cannot_be_told_is_none(alerts: str, environment: dict[st
     [
         ("{}", "alerts: nobody is told; expected run, webhook"),
         ("{headers: {x-a: b}}", "alerts: nobody is told"),
+        ("{run: beep, headers: {x-a: b}}", "alerts.headers: there is no webhook that would get them"),
         ("{run: []}", "alerts.run: the list is empty"),
         ("{webhook: hooks.example}", "alerts.webhook: 'hooks.example' is no URL"),
         ("{webhook: 'http://hooks.example/x'}", "would carry what alerts say over the network in clear"),

@@ -42,11 +42,11 @@ class Notified:
         return (*([self.webhook] if self.webhook is not None else ()), *self.headers.values())
 
     def settings(self, proxy_env: Mapping[str, str]) -> tuple[dict[str, Any], str | None]:
-        """Return it filled in, and why its webhook cannot be told, if it cannot."""
+        """Return its values with templates rendered, and the reason why the webhook is left out, if it is."""
         context = TemplateContext(KnownFacts(Facts(None)), proxy_env)
         address = self.webhook.render(context) if self.webhook is not None else None
         headers = {name: template.render(context) for name, template in self.headers.items()}
-        why = _why_not(self.webhook, address, headers)
+        why = _why_no_webhook(self.webhook, address, headers)
         return {"run": self.run, "webhook": None if why else address, "headers": headers}, why
 
 
@@ -57,6 +57,8 @@ def notified(given: Mapping[str, Any] | None, reader: RulesReader) -> Notified |
     webhook, headers = given.get("webhook"), given.get("headers", {})
     if "run" not in given and webhook is None:
         reader.problem("alerts", BadValue("nobody is told", "run, webhook"))
+    elif headers and webhook is None:
+        reader.problem("alerts.headers", BadValue("there is no webhook that would get them", "webhook beside them"))
     for name, template in (("webhook", webhook), *((f"headers.{header}", one) for header, one in headers.items())):
         for value in template.values() if template is not None else ():
             if not value.name.startswith("proxy_env."):
@@ -82,8 +84,8 @@ def _bad_url(address: str) -> BadValue | None:
     return BadValue(what, "https://HOST, or http:// on this machine (127.0.0.1, localhost, [::1])")
 
 
-def _why_not(webhook: Template | None, address: str | None, headers: Mapping[str, str | None]) -> str | None:
-    """Return why the webhook cannot be told. No text of an address: it may hold a key."""
+def _why_no_webhook(webhook: Template | None, address: str | None, headers: Mapping[str, str | None]) -> str | None:
+    """Return why the webhook is left out, if it is. No text of an address: it may hold a key."""
     if webhook is None:
         return None
     missing = [template for template, value in (("webhook", address), *headers.items()) if value is None]
