@@ -495,6 +495,30 @@ async def test_what_a_store_takes_that_hung_longer_than_its_connection_is_given_
     assert sorted([*steps_of(shared), *one.given.values(), *steps_of(after)]) == list(range(10))
 
 
+async def test_a_step_whose_answer_is_lost_with_the_connection_is_given_back(redis: RedisServer) -> None:
+    async with (
+        SlowWay(redis.port) as way,
+        proxies(redis.url, 1, prefix="lost") as (other,),
+        proxies(f"redis://127.0.0.1:{way.port}", 1, bound="1s", prefix="lost") as (one,),
+    ):
+        shared = [*await calls(one, 1), *await calls(other, 1)]
+        way.delay = PATIENCE
+        asking = asyncio.create_task(one.ask([user("hello")]))
+        end = time.monotonic() + PATIENCE
+        with Redis(port=redis.port) as store:
+            while store.hget(f"lost:session:{shared[0].session.id}", "steps") != b"3":
+                assert time.monotonic() < end
+                await asyncio.sleep(0.001)
+        way.cut()
+        _, plan = await asking
+        way.delay = 0.0
+        await way.open()
+        await one.until(away=False, given=1)
+        after = await calls(other, 2)
+    assert plan.session.is_local
+    assert [*steps_of(shared), *one.given.values(), *steps_of(after)] == [0, 1, 2, 3, 4]
+
+
 @pytest.mark.parametrize(
     ("refuse", "why"),
     [

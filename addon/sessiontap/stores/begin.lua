@@ -1,18 +1,19 @@
 -- A call begins: find the calls that it may continue, and take its step.
 -- ARGV: prefix, epoch, proxy, now, session, given, name, idle, most calls, takes a step, follows, reserved session,
---       reserved step, ids of sessions that may follow (4), the number of evidence keys, then those, each with its worth
---       (finding.lua); then, if it is counted, when it began, whether it counts, and its thresholds (counting.lua).
+--       reserved step, ids of sessions that may follow (4), the call, its place among the newest of the proxy, the number
+--       of evidence keys, then those, each with its worth (finding.lua); then, if it is counted, when it began, whether it
+--       counts, and its thresholds (counting.lua).
 -- Returns {"ok", key, id, name, step, calls, what `count` does ('' if it is not counted)}, with step -1 while the store
 -- gives none; {"emptied"} if the store is not the one that the proxy knows.
 local epoch, proxy, now, key = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local given, name, idle, most = ARGV[6] == '1', ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])
 local takes, follows, reserved, reserved_step = ARGV[10] == '1', ARGV[11] == '1', ARGV[12], tonumber(ARGV[13])
-local COUNTED = 19 + 2 * ARGV[18]  -- where in ARGV that begins by which it is counted
+local COUNTED = 21 + 2 * ARGV[20]  -- where in ARGV that begins by which it is counted
 
 local store = redis.call('HMGET', P .. 'store', 'epoch', 'settles_at')
 if store[1] ~= epoch then return {'emptied'} end
 
-local calls, followed = find(proxy, 19, COUNTED - 1)
+local calls, followed = find(proxy, 21, COUNTED - 1)
 if follows and followed then key = followed end
 
 -- Return the id of a session that begins because the one before it ended.
@@ -54,6 +55,12 @@ if reserved == id then
 elseif takes then
   step = is_settled(store[2]) and take_step(session, step, state[5]) or -1
   if reserved ~= '' then release(reserved, reserved_step) end
+  if step >= 0 then  -- for a proxy that does not get the answer (lost.lua)
+    local asked = P .. 'asked:' .. proxy
+    if redis.call('HSET', asked, ARGV[19], ARGV[18] .. ' ' .. step .. ' ' .. id) == 1 then
+      redis.call('EXPIRE', asked, SESSION_SECONDS)
+    end
+  end
 end
 if now > tonumber(state[3]) then redis.call('HSET', session, 'last', now) end
 redis.call('EXPIRE', session, SESSION_SECONDS)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import batched
+from itertools import batched, count
 from typing import Any
 
 import msgspec
@@ -35,6 +36,8 @@ _MOST_TOLD_AGAIN = 1_000
 """Sessions, and calls, that a store is told of which may not know them."""
 _MOST_SESSIONS_OF_CALLS = 8_000
 _SESSIONS_AT_ONCE, _CALLS_AT_ONCE = 200, 20
+_MOST_IN_FLIGHT = 256
+"""Calls of a proxy whose steps the store can tell, if their answers were lost."""
 _FOLLOWING = 4
 """Ids that a store may choose from for a session that follows another."""
 _SLICES = 5
@@ -68,6 +71,9 @@ class RedisStore:
         self.presence = Presence(address, conversations, self._local, faults, tell, self._tell_known)
         self.longest_wait = 0.0
         """Seconds for which a call waited."""
+        self._places = count()
+        self._lost: deque[str] = deque(maxlen=_MOST_IN_FLIGHT)
+        """Calls whose connection was lost with the answer: the store may have taken a step for them."""
         self._session_of: BoundedDict[str, tuple[str, int | None]] = BoundedDict(_MOST_SESSIONS_OF_CALLS)
 
     # -- its life ------------------------------------------------------------------------------------------------------
@@ -99,6 +105,10 @@ class RedisStore:
 
     async def _tell_known(self, run: Run) -> None:
         """Tell the store what this proxy knows, before calls ask it."""
+        if lost := [*self._lost]:
+            await run("lost", self.presence.number, *lost)
+            for _ in lost:
+                self._lost.popleft()
         for some in batched(self._registry.newest(_MOST_TOLD_AGAIN), _SESSIONS_AT_ONCE):
             told = [
                 value
@@ -159,6 +169,7 @@ class RedisStore:
             return Begun(session, wanted.id)
         except StoreError as error:
             self.presence.go_away(str(error))
+            self._lost.append(wanted.call)
             return Begun(self._locally(wanted), wanted.id)
         with self._faults.guard("session store"):
             return self._begun(wanted, answer)
@@ -223,6 +234,8 @@ class RedisStore:
             reserved.id if reserved is not None and not reserved.is_local else "",
             reserved.step if reserved is not None and not reserved.is_local else 0,
             *following,
+            wanted.call,
+            next(self._places) % _MOST_IN_FLIGHT,
             len(keys),
             *(part for key in keys for part in key),
         ]
@@ -245,7 +258,10 @@ class RedisStore:
 
     def _give_back(self, late: asyncio.Future[Any], wanted: WantedSession, had: Session) -> None:
         """An answer came too late: the call `had` another step by then, so the one that it took here is given back."""
-        if late.cancelled() or late.exception() is not None:
+        if late.cancelled():
+            return
+        if late.exception() is not None:
+            self._lost.append(wanted.call)
             return
         match late.result():
             case [b"ok", _, bytes(id), _, int(step), _, _] if step >= 0:
