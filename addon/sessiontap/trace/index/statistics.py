@@ -57,6 +57,7 @@ _KNOWN = {
 _OF_CALLS, _OF_SUMS = ({name: both[which] for name, both in _KNOWN.items()} for which in range(2))
 _BRIEF = "SELECT {key} AS k, {calls}, {failed}, {input}, {output}, {usd} FROM {table} WHERE {where} GROUP BY k"
 """The sums that rows are ordered by, but for orders that take all durations or a look at each session."""
+_VALUES = "SELECT DISTINCT {key} FROM {table} WHERE {where} LIMIT ?"
 _ORDERS_OF_WHOLE_ROWS = ("success", "duration")
 _SUMS = f"""
 SELECT {{key}} AS k, {{calls}}, {{failed}}, {{input}}, {{output}}, {{cache_read}}, {{usd}}, {{unpriced}},
@@ -128,10 +129,11 @@ def stats(
         source = f"{table} {_PRICED if priced else _UNPRICED}"
     asked = {**sums, "key": key, "table": source, "where": where}
     matching = None
-    if limit and is_summed and order not in _ORDERS_OF_WHOLE_ROWS:  # a look at all sums is quick
-        brief = {one: _brief(rest) for one, *rest in database.execute(_BRIEF.format(**asked), values)}
-        names, matching = _names(database, by, list(brief)), len(brief)
-        if matching > limit:
+    if limit and is_summed and order not in _ORDERS_OF_WHOLE_ROWS:
+        several = database.execute(_VALUES.format(**asked), [*values, limit + 1]).fetchall()
+        if len(several) > limit:  # a look at all of them twice takes longer, if they are few
+            brief = {one: _brief(rest) for one, *rest in database.execute(_BRIEF.format(**asked), values)}
+            names, matching = _names(database, by, list(brief)), len(brief)
             rows = [{by: names.get(one, one), "k": one, **row} for one, row in brief.items()]
             _sort(rows, by, order)
             where, values = _among(key, [row["k"] for row in rows[:limit]], (where, values))
