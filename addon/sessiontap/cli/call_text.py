@@ -121,8 +121,8 @@ def _cost(cost: Cost) -> str:
     if cost.usd is None:
         return f"none by the token: {cost.reason}"
     why = cost.reason or COST_SOURCES[str(cost.source)]
-    told = dollars_by_part(cost_parts(cost.parts))
-    return f"{exact_dollars(cost.usd)} ({why}{'; ' + told if told else ''})"
+    by_part = dollars_by_part(cost_parts(cost.parts))
+    return f"{exact_dollars(cost.usd)} ({why}{'; ' + by_part if by_part else ''})"
 
 
 def headers(call: RecordedCall) -> str:
@@ -168,12 +168,12 @@ def show_changes(call: RecordedCall) -> None:
 def dialogue(call: RecordedCall) -> str:
     """All that was said in the call: tools offered, prompts and messages, tool calls and results, and the reply."""
     understood, reply = read(call)
-    said = [*_dialogue(request_parts(understood), "assistant")]
+    texts = [*_dialogue(request_parts(understood), "assistant")]
     if reply is not None:
-        said += _dialogue(reply_parts(understood, reply), "reply")
+        texts += _dialogue(reply_parts(understood, reply), "reply")
         if reply.error is not None:
-            said.append(("error", ": ".join(filter(None, (reply.error.type, reply.error.message)))))
-    return "\n".join(f"--- {line(title)}\n{safe(text).rstrip()}\n" for title, text in said)
+            texts.append(("error", ": ".join(filter(None, (reply.error.type, reply.error.message)))))
+    return "\n".join(f"--- {line(title)}\n{safe(text).rstrip()}\n" for title, text in texts)
 
 
 def _dialogue(parts: Sequence[Part], assistant: str) -> Iterator[tuple[str, str]]:

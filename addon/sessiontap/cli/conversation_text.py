@@ -112,8 +112,8 @@ def _run(kind: str, parts: list[ShownPart], full: bool) -> Iterator[Line]:
     if kind == "tool_definition":
         names = [part.name or "?" for part in parts]
         more = f", and {len(names) - _NAMED} more" if len(names) > _NAMED and not full else ""
-        said = f"{', '.join(names if full else names[:_NAMED])}{more}"
-        yield _labelled("tools", f"{line(said)} ({size(sum(part.bytes for part in parts))})"), _FOLDED
+        offered = f"{', '.join(names if full else names[:_NAMED])}{more}"
+        yield _labelled("tools", f"{line(offered)} ({size(sum(part.bytes for part in parts))})"), _FOLDED
         return
     if kind in ("system", "context", "media", "other") and not full:
         yield _labelled(kind, _folded(parts)), _FOLDED
@@ -147,11 +147,11 @@ def _text(who: str, part: ShownPart, *, full: bool, folds: bool = False, style: 
     if part.text is None or (folds and not full):
         yield _labelled(who, _folded([part])), style
         return
-    said = (part.text if full or part.words is None else part.words).strip().splitlines()
-    beginning = said if full else said[:SHOWN]
+    lines = (part.text if full or part.words is None else part.words).strip().splitlines()
+    beginning = lines if full else lines[:SHOWN]
     for number, one in enumerate(beginning):
         yield _labelled(who if not number else "", line(one)), style
-    if more := len(said) - len(beginning):
+    if more := len(lines) - len(beginning):
         yield _labelled("", f"{ellipsis()} {plural(more, 'more line')}: --full shows all"), _FOLDED
 
 
@@ -180,5 +180,5 @@ def _value(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _labelled(who: str, said: str) -> str:
-    return f"{who:<{LABEL}}{said}".rstrip() if who or said else ""
+def _labelled(who: str, text: str) -> str:
+    return f"{who:<{LABEL}}{text}".rstrip() if who or text else ""

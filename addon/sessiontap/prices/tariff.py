@@ -151,13 +151,13 @@ def plain_cost(usage: Mapping[str, Any], tariff: Tariff) -> tuple[float, Parts] 
     )
     read, written = usage.get("cache_read") or 0, usage.get("cache_write") or 0
     thought = (usage.get("reasoning") or 0) if reasoning is not None else 0
-    fresh, said = given - read - written, made - thought
-    if fresh < 0 or said < 0 or (read and cache_read is None) or (written and cache_write is None):
+    fresh, answered = given - read - written, made - thought
+    if fresh < 0 or answered < 0 or (read and cache_read is None) or (written and cache_write is None):
         return None
-    if (fresh and input is None) or (said and output is None):
+    if (fresh and input is None) or (answered and output is None):
         return None
     for_fresh, for_read, for_written = fresh * (input or 0), read * (cache_read or 0), written * (cache_write or 0)
-    for_output = said * (output or 0) + thought * (reasoning or 0)
+    for_output = answered * (output or 0) + thought * (reasoning or 0)
     usd = (for_fresh + for_read + for_written + for_output + call) / unit
     return usd, Parts(for_fresh / unit, for_read / unit, for_written / unit, for_output / unit, call / unit)
 

@@ -279,8 +279,8 @@ def _begun_by(turn: UserTurn, calls: Sequence[PushedCall], tools: Sequence[Obser
     start, finish = int(first.call.record["time"]), max(end(call.call.record) for call in calls)
     around = [one for one in tools if one.asked is asker and one.start <= start and finish <= one.end]
     opened = _opening(first)
-    told = [one for one in around if opened and one.arguments and opened in one.arguments]
-    fitting = told or around
+    opening = [one for one in around if opened and one.arguments and opened in one.arguments]
+    fitting = opening or around
     return _tool_id(fitting[0]) if len(fitting) == 1 else _place(asker)
 
 
@@ -288,8 +288,8 @@ def _opening(call: PushedCall) -> str | None:
     """The beginning of a sub-agent's first message, as it stands in JSON; None without parts."""
     parts = call.parts.request if call.parts else ()
     texts = (one.text for one in parts if one.kind == "text" and one.role == "user")
-    said = next((text.strip() for text in texts if text and text.strip()), None)
-    return said.splitlines()[0][:80].replace("\\", "\\\\").replace('"', '\\"') if said else None
+    first = next((text.strip() for text in texts if text and text.strip()), None)
+    return first.splitlines()[0][:80].replace("\\", "\\\\").replace('"', '\\"') if first else None
 
 
 def _span_of_calls(

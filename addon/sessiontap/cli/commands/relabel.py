@@ -95,10 +95,10 @@ def relabel(
         _list(log, json=json)
         return
     if rules is not None:
-        records, told = _by_rules(log, rules, wanted, dry_run=dry_run)
+        records, message = _by_rules(log, rules, wanted, dry_run=dry_run)
     elif undo is not None:
         records = _undoing(log, undo)
-        told = f"{'would undo' if dry_run else 'undone'}: {', '.join(record['undoes'] for record in records)}"
+        message = f"{'would undo' if dry_run else 'undone'}: {', '.join(record['undoes'] for record in records)}"
     else:
         if not changed:
             raise Misuse(_NO_CHANGE, "--name, --path, --merge-into, --split, --property, --tag")
@@ -106,13 +106,13 @@ def relabel(
             raise Misuse("nothing says what is to be relabelled", "name a session or calls, or give a filter")
         record, what = _label(log, targets, wanted, changes)
         records = [record]
-        told = f"{'would relabel' if dry_run else 'relabelled'} {what}: {changes_of(record)}"
+        message = f"{'would relabel' if dry_run else 'relabelled'} {what}: {changes_of(record)}"
     if not dry_run:
         log.annotate(records)
     if json:
         write_json_lines(row_of(record, counts=not dry_run) for record in records)
         return
-    write("".join(line(text) + "\n" for text in told.splitlines()))
+    write("".join(line(text) + "\n" for text in message.splitlines()))
     if not dry_run and records:
         print_notice(f"`sessiontap relabel --undo {records[0]['id']}` takes it back")
 
@@ -129,16 +129,16 @@ def row_of(label: Mapping[str, Any], *, counts: bool) -> Record:
 
 def changes_of(label: Mapping[str, Any]) -> str:
     """The changes of a label: `name 'Course', into session 5f3a9c21, mode=test, tag nightly`."""
-    told = [f"{key} {label[key]!r}" for key in ("name", "path") if label.get(key) is not None]
+    changes = [f"{key} {label[key]!r}" for key in ("name", "path") if label.get(key) is not None]
     if label.get("session"):
-        told.append(f"into session {label['session']}")
-    told += [f"{key}={value}" for key, value in (label.get("properties") or {}).items()]
-    told += [f"tag {tag}" for tag in label.get("tags") or ()]
+        changes.append(f"into session {label['session']}")
+    changes += [f"{key}={value}" for key, value in (label.get("properties") or {}).items()]
+    changes += [f"tag {tag}" for tag in label.get("tags") or ()]
     if label.get("steps"):
-        told.append("shared steps in place of local ones")
+        changes.append("shared steps in place of local ones")
     if label.get("undoes"):
-        told.append(f"undoes {label['undoes']}")
-    return ", ".join(told)
+        changes.append(f"undoes {label['undoes']}")
+    return ", ".join(changes)
 
 
 def _label(
@@ -336,5 +336,5 @@ def _list(log: Trace, *, json: bool) -> None:
 
 def _for(label: Mapping[str, Any]) -> str:
     found = [(kind, label.get(f"{kind}s") or ()) for kind in ("session", "call")]
-    told = [f"{kind} {some[0]}" if len(some) == 1 else plural(len(some), kind) for kind, some in found if some]
-    return " and ".join(told)
+    phrases = [f"{kind} {some[0]}" if len(some) == 1 else plural(len(some), kind) for kind, some in found if some]
+    return " and ".join(phrases)

@@ -101,10 +101,10 @@ def explain(call: str, rules: Path | None, json: bool, trace: Path | None) -> No
     headers = headers_of(explanation, loaded, facts, session, found.id) if session is not None else None
     variables = {name: local_proxies.has_variable(proxy, name) for name in explanation.proxy_variables}
     if json:
-        told = dataclasses.asdict(explanation)
-        told |= {"labels": told.pop("filled"), "proxy_env": variables, "assumed": _assumed(explanation, variables)}
-        told["headers"] = as_json(headers)
-        write_json({"call": found.id, "file": loaded.filename, **told})
+        row = dataclasses.asdict(explanation)
+        row |= {"labels": row.pop("filled"), "proxy_env": variables, "assumed": _assumed(explanation, variables)}
+        row["headers"] = as_json(headers)
+        write_json({"call": found.id, "file": loaded.filename, **row})
         return
     write(f"call {found.id} by {loaded.filename}\n\n{_explained(explanation, variables, header_lines(headers or []))}")
     flush()
@@ -162,8 +162,8 @@ def _verdict(verdict: RuleVerdict) -> list[str]:
         answer = "yes" if check.holds else "may" if check.unknown and verdict.outcome == "may match" else "no"
         lines.append(f"  {answer:<5}{check.key}: {check.expected}   was {actual}")
     for effect in verdict.effects:
-        told = _effect(effect.field, effect.value) if effect.outcome == "set" else f"{effect.outcome}: {effect.reason}"
-        lines.append(f"  {'=' if effect.outcome == 'set' else '-':<5}{effect.field} {told}")
+        what = _effect(effect.field, effect.value) if effect.outcome == "set" else f"{effect.outcome}: {effect.reason}"
+        lines.append(f"  {'=' if effect.outcome == 'set' else '-':<5}{effect.field} {what}")
     return [*lines, ""]
 
 

@@ -177,8 +177,8 @@ def _records(data: bytes, file: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if not text.strip():
             continue
         try:
-            told = json_reader.loads(text)
-            wrong = _wrong(told)
+            score = json_reader.loads(text)
+            wrong = _wrong(score)
         except (ValueError, RecursionError):
             wrong = "it is no JSON"
         if wrong is not None:
@@ -186,28 +186,28 @@ def _records(data: bytes, file: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 f"{file}, line {number}: {wrong}; nothing was written",
                 'a line is {"session": ID, "name": "helpful", "value": 0.8, "note": "why"}, or has "call": ID',
             )
-        yield number, score_record(**told, source="api", by=by)
+        yield number, score_record(**score, source="api", by=by)
 
 
 _KEYS = {"session", "call", "name", "value", "note"}
 
 
-def _wrong(told: Any) -> str | None:
+def _wrong(score: Any) -> str | None:
     """Say what is wrong with a line; None if nothing is."""
-    if not isinstance(told, dict):
+    if not isinstance(score, dict):
         return "it is no JSON object"
-    if unknown := sorted(map(str, told.keys() - _KEYS)):
+    if unknown := sorted(map(str, score.keys() - _KEYS)):
         return f"nobody knows the key {unknown[0]!r}"
-    if len([key for key in ("session", "call") if told.get(key)]) != 1:
+    if len([key for key in ("session", "call") if score.get(key)]) != 1:
         return "it names no session and no call, or both"
     for key in ("session", "call", "name", "note"):
-        if not isinstance(told.get(key), str | None):
+        if not isinstance(score.get(key), str | None):
             return f"{key!r} is no text"
-    name, value = told.get("name"), told.get("value")
+    name, value = score.get("name"), score.get("value")
     if name is not None and not _is_name(name):
         return f"a score cannot be called {name!r}"
     if not isinstance(value, bool | int | float | str | None) or (isinstance(value, float) and value - value != 0):
         return "'value' is no number, no bool and no text"
-    if name is None and (value is not None or told.get("note") is None):
+    if name is None and (value is not None or score.get("note") is None):
         return "it has no 'name'"
     return None

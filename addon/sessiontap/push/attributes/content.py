@@ -51,10 +51,10 @@ def content_of(call: PushedCall) -> CallContent | None:
     if short is None:
         return None
     parts, is_cut = short
-    said = [one for one in parts.request if one.kind != "tool_definition"]
+    messages = [one for one in parts.request if one.kind != "tool_definition"]
     return CallContent(
-        tuple(one for one in said if one.kind == "system" and one.message is None),
-        tuple(_messages(one for one in said if one.kind != "system" or one.message is not None)),
+        tuple(one for one in messages if one.kind == "system" and one.message is None),
+        tuple(_messages(one for one in messages if one.kind != "system" or one.message is not None)),
         tuple(parts.reply),
         tuple(one for one in parts.request if one.kind == "tool_definition"),
         is_cut,
@@ -66,9 +66,9 @@ def shortened(call: PushedCall) -> tuple[CallParts, bool] | None:
     if call.parts is None:
         return None
     tools, fewer = _newest([one for one in call.parts.request if one.kind == "tool_definition"])
-    said, cut = _newest([one for one in call.parts.request if one.kind != "tool_definition"])
+    messages, cut = _newest([one for one in call.parts.request if one.kind != "tool_definition"])
     reply, shorter = _newest(call.parts.reply)
-    return CallParts([*tools, *said], reply), cut or fewer or shorter
+    return CallParts([*tools, *messages], reply), cut or fewer or shorter
 
 
 def asked_text(call: PushedCall) -> str | None:
@@ -77,7 +77,7 @@ def asked_text(call: PushedCall) -> str | None:
         return None
     new = call.parts.request[call.first_new :]
     texts = [one.text for one in new if one.kind == "text" and one.role == "user" and one.text]
-    words = [said for text in texts if (said := (user_words(text) or "").strip())]
+    words = [own for text in texts if (own := (user_words(text) or "").strip())]
     results = [one.text for one in new if one.kind == "tool_result" and one.text]
     return _joined(words[-1:] or texts[-1:] or results)
 

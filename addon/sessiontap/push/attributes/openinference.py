@@ -202,19 +202,19 @@ def _input(content: CallContent) -> Iterable[ContentMessage]:
 
 def _message(key: str, message: ContentMessage, call: PushedCall) -> dict[str, AttributeValue]:
     found: dict[str, AttributeValue] = {f"{key}.role": message.role}
-    said = [one for one in message.parts if one.kind != "tool_call"]
-    if len(said) == 1 and said[0].kind in ("text", "system", "tool_result"):
-        found[f"{key}.content"] = said[0].text or ""
+    contents = [one for one in message.parts if one.kind != "tool_call"]
+    if len(contents) == 1 and contents[0].kind in ("text", "system", "tool_result"):
+        found[f"{key}.content"] = contents[0].text or ""
     else:
-        for number, one in enumerate(said):
+        for number, one in enumerate(contents):
             found |= _content(f"{key}.contents.{number}.message_content", one, call)
-    for one in said:
+    for one in contents:
         if one.kind == "tool_result":
             found |= known({f"{key}.tool_call_id": one.id, f"{key}.name": one.name})
     for number, one in enumerate(one for one in message.parts if one.kind == "tool_call"):
         called = f"{key}.tool_calls.{number}.tool_call"
-        told = {"id": one.id, "function.name": one.name, "function.arguments": one.text}
-        found |= known({f"{called}.{name}": value for name, value in told.items()})
+        call_facts = {"id": one.id, "function.name": one.name, "function.arguments": one.text}
+        found |= known({f"{called}.{name}": value for name, value in call_facts.items()})
     return found
 
 

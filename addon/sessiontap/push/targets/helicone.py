@@ -204,12 +204,12 @@ def _as_recorded(call: PushedCall, name: Name) -> _Exchange | None:
     if isinstance(asked, dict) and not call.call.is_websocket and row["family"] in _WHOLE[name]:
         if "model" not in asked and (model := model_asked(call)):
             asked = {"model": model, **asked}
-        told = _json(call.call.response_body)
-        is_stream = not isinstance(told, (dict, list) if name == "googleapis" else dict)
+        answer = _json(call.call.response_body)
+        is_stream = not isinstance(answer, (dict, list) if name == "googleapis" else dict)
         if is_stream:
-            told = _text(call.call) if row["stream"] and row["family"] in _STREAMED[name] else None
-        if told and _is_counted(told, call, name):
-            return _Exchange(_said_to_stream(asked, is_stream), told)
+            answer = _text(call.call) if row["stream"] and row["family"] in _STREAMED[name] else None
+        if answer and _is_counted(answer, call, name):
+            return _Exchange(_said_to_stream(asked, is_stream), answer)
     if call.parts is None:
         return None
     return _Exchange(request_form(call), _with_counts(reply_form(call), call, name))
@@ -273,10 +273,10 @@ def _status(call: ExportedCall, exchange: _Exchange) -> int:
 
 def _headers(call: ExportedCall) -> dict[str, str]:
     """Return the response's headers that Helicone can hold as headers again."""
-    told = Headers(fields(call.response or {}))
+    headers = Headers(fields(call.response or {}))
     return {
         name: value
-        for name, value in told.first.items()
+        for name, value in headers.first.items()
         if name not in _NOT_SENT and is_token(name) and value.isascii() and value.isprintable()
     }
 
