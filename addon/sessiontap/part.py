@@ -7,8 +7,9 @@ other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
+
+from sessiontap.value_classes import dataclass
 
 PartKind = Literal["tool_definition", "system", "text", "reasoning", "tool_call", "tool_result", "media", "other"]
 KINDS: tuple[str, ...] = get_args(PartKind)

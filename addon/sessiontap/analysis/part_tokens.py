@@ -13,9 +13,9 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
-from sessiontap.bounded_dict import BoundedDict
 from sessiontap.trace.index.shared_list import SharedList
 
 if TYPE_CHECKING:
@@ -40,26 +40,29 @@ MEDIA = 1_300
 """Tokens of an image if nothing says more: Anthropic's of a megapixel, between OpenAI's of low and of high detail."""
 _LEAST_MEDIA, _MOST_MEDIA = 50, 60_000
 """Tokens that one image or document may have."""
-_MANY = 20_000
+_MANY = 4_000
 """Pieces whose weight is remembered: few make up most of a text."""
-_TEXTS = 50_000
-"""Texts whose weight is remembered, by their hashes: the next page of a session weighs what is new alone."""
+_TEXTS = 1 << 17
+"""Places for texts whose weight is remembered: the next page of a session weighs what is new alone."""
 _OPAQUE = 5
 """Bytes per token of what has no text and is no media, such as encrypted reasoning."""
 
 
-_weights: BoundedDict[tuple[int, int], float] = BoundedDict(_TEXTS)
-"""Hash and length of a text -> its weight."""
+_entry = Struct("qd")
+_weights = bytearray(_entry.size * _TEXTS)
+"""At each place the hash of a text, and its weight: a block of 2 MB. Thousands of objects that outlive an answer would
+keep the memory from the system among which they came to stand."""
 
 
 def weight(text: str) -> float:
     """Return roughly the number of tokens of a text."""
-    key = hash(text), len(text)
-    known = _weights.peek(key)
-    if known is None:
-        known = _weight_of(text)
-        _weights.put(key, known)
-    return known
+    known = hash(text)
+    place = known % _TEXTS * _entry.size
+    remembered, found = _entry.unpack_from(_weights, place)
+    if remembered != known:
+        found = _weight_of(text)
+        _entry.pack_into(_weights, place, known, found)
+    return float(found)
 
 
 def _weight_of(text: str) -> float:

@@ -15,7 +15,6 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ LEAST_WORDS = 5
 ENOUGH = 2
 """Words in a later reply that are a reference, if none of them is a name."""
 EXAMPLES = 5
-_MANY = 20_000
-"""Words that are remembered with their pieces."""
 _COMMON_WORDS = """
     about after also another based because been before being below both cannot could does done each either every
     find first following from given gives have having here however into itself just like made make many more most much
@@ -47,6 +44,8 @@ _COMMON_WORDS = """
 """
 COMMON = frozenset(_COMMON_WORDS.split())
 """English words that refer to nothing."""
+_Pieces = tuple[tuple[str, bool], ...]
+"""Words, each with whether it is a name or a piece of one."""
 
 
 @dataclass(slots=True)
@@ -78,6 +77,8 @@ class Reference:
 
 @dataclass(slots=True)
 class _Conversation:
+    pieces: dict[str, _Pieces]
+    """Words that any conversation has, with the words that each is."""
     seen: set[str] = field(default_factory=set)
     read: set[str] = field(default_factory=set)
     """The words of its texts as they stand there: what they are is in `seen`. Most of a text has been read before."""
@@ -91,7 +92,8 @@ class _Conversation:
 
 def references(turns: Sequence[Turn]) -> list[Reference]:
     """Return every result that a request brought, in order, and whether later replies refer to it."""
-    conversations: defaultdict[str | None, _Conversation] = defaultdict(_Conversation)
+    pieces: dict[str, _Pieces] = {}
+    conversations: defaultdict[str | None, _Conversation] = defaultdict(lambda: _Conversation(pieces))
     known: set[tuple[str | None, str | None, str | None]] = set()
     found: list[Reference] = []
     for at, turn in enumerate(turns):
@@ -103,7 +105,7 @@ def references(turns: Sequence[Turn]) -> list[Reference]:
                 known.add(key)
                 found.append(_take(part, at, place, own))
             elif part.text and part.kind != "tool_result":
-                own.seen.update(word for word, _ in _unread(part.text, own.read))
+                own.seen.update(word for word, _ in _unread(part.text, own.read, own.pieces))
         if turn.reply:
             _read_reply(turn.reply, own)
     for one in found:
@@ -112,7 +114,8 @@ def references(turns: Sequence[Turn]) -> list[Reference]:
 
 
 def _take(part: Part, at: int, place: int, own: _Conversation) -> Reference:
-    new_words = {word: is_name for word, is_name in _unread(part.text or "", own.read) if word not in own.seen}
+    words = _unread(part.text or "", own.read, own.pieces)
+    new_words = {word: is_name for word, is_name in words if word not in own.seen}
     own.seen.update(new_words)
     reference = Reference(at, place, part, len(new_words), own.replies, examples=sorted(new_words, key=len)[-EXAMPLES:])
     for word, is_name in new_words.items():
@@ -123,7 +126,7 @@ def _take(part: Part, at: int, place: int, own: _Conversation) -> Reference:
 def _read_reply(reply: Sequence[Part], own: _Conversation) -> None:
     own.replies += 1
     for part in reply:
-        for word, is_name in _unread(part.text or "", own.reply_words):
+        for word, is_name in _unread(part.text or "", own.reply_words, own.pieces):
             own.seen.add(word)
             for reference, was_name in own.waiting.pop(word, ()):
                 reference.named = reference.named or (is_name and was_name)
@@ -131,16 +134,21 @@ def _read_reply(reply: Sequence[Part], own: _Conversation) -> None:
                     reference.found.append(word)
 
 
-def _unread(text: str, read: set[str]) -> list[tuple[str, bool]]:
+def _unread(text: str, read: set[str], pieces: dict[str, _Pieces]) -> list[tuple[str, bool]]:
     """Return the words of a text without case, also the pieces of paths and names, each with whether it is a name or a
     piece of one; but not those that are in `read`, to which they are added as they stand there."""
     new = [word for word in dict.fromkeys(_WORD.findall(text)) if word not in read]
     read.update(new)
-    return [one for word in new for one in _pieces(word)]
+    found: list[tuple[str, bool]] = []
+    for word in new:
+        known = pieces.get(word)
+        if known is None:
+            known = pieces[word] = _pieces(word)
+        found += known
+    return found
 
 
-@lru_cache(_MANY)
-def _pieces(word: str) -> tuple[tuple[str, bool], ...]:
+def _pieces(word: str) -> _Pieces:
     """The words that a word is."""
     is_name, pieces = _is_name(word), _PIECE.findall(word)
     found = []

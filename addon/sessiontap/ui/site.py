@@ -32,7 +32,7 @@ SECONDS = 0.5
 """Seconds for which a page reads what the index lacks; it says if that was not enough."""
 THREADS = 2
 """Pages that are made at once. Each has the log for itself."""
-CACHE = 8 << 20
+CACHE = 2 << 20
 """Bytes of the index's file that each of them keeps in memory."""
 LONG = 0.1
 """Seconds of CPU time behind which an answer was a large one."""

@@ -108,10 +108,6 @@ class StoredPart(NamedTuple):
     id: str | None
     error: bool | None
 
-    def at(self, message: int | None, name: str | None) -> Part:
-        """The part at a place. `name`: what its request tells of a result, or its own."""
-        return Part(self.kind, self.role, message, self.text, self.bytes, name, self.id, self.error)
-
 
 def load(database: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, StoredPart]:
     """Parts by their numbers."""

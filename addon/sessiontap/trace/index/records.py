@@ -26,10 +26,10 @@ _BILLED_OF_LLM = ("provider", "family", "operation", "request_model", "response_
 _BILLED = ", ".join(
     f"calls.{name}"
     for name in (
-        "n", "id", "time", "status", "response_bytes", "cost_reported", "has_usage", *USAGE, *_BILLED_TEXTS,
+        "n", "packed_id", "time", "status", "response_bytes", "cost_reported", "has_usage", *USAGE, *_BILLED_TEXTS,
     )
 )  # fmt: skip
-_BRIEF = ("id", "conversation", "parent", "step", "errand", "has_usage", *USAGE)
+_BRIEF = ("conversation", "parent", "step", "errand", "has_usage", *USAGE)
 _BRIEF_TEXTS = (
     "session_name", "path", "provider", "family", "operation", "host", "request_model", "response_model",
 )  # fmt: skip
@@ -117,27 +117,36 @@ def brief_rows(database: sqlite3.Connection, session: int) -> list[tuple[int, Ro
     """
     columns = ", ".join(f"calls.{name}" for name in (*_BRIEF, *_BRIEF_TEXTS))
     rows = database.execute(
-        f"SELECT calls.n, sessions.id, time, duration, first_byte, {columns} FROM calls "
+        f"SELECT calls.n, sessions.id, time, duration, first_byte, calls.packed_id, {columns} FROM calls "
         "JOIN sessions ON sessions.n = session WHERE session = ? ORDER BY time, calls.n",
         (session,),
     ).fetchall()
-    first = 5 + len(_BRIEF)
+    first = 6 + len(_BRIEF)
     text = _strings(database, rows, range(first, first + len(_BRIEF_TEXTS))).get
+    ids: dict[str | bytes | None, str | None] = {}
+    """Ids as texts, by how they are packed: a call shares its own with those that continue it."""
+    alike: dict[tuple[int | None, ...], Row] = {}
     found = []
     for n, session_id, time, duration, first_byte, id, conversation, parent, step, errand, has_usage, *more in rows:
+        for packed in (id, conversation, parent):
+            if packed not in ids:
+                ids[packed] = unpack_id(packed)
+        names = tuple(more[len(USAGE) :])
+        if names not in alike:
+            alike[names] = dict(zip(_BRIEF_TEXTS, map(text, names), strict=True))
         row = {
-            "id": id,
+            "id": ids[id],
             "session_id": session_id,
-            "conversation": unpack_id(conversation),
-            "parent": unpack_id(parent),
+            "conversation": ids[conversation],
+            "parent": ids[parent],
             "step": step,
             "errand": bool(errand),
             "time": iso(time),
             "duration": seconds(duration),
             "time_to_first_byte": seconds(first_byte),
             "usage": dict(zip(USAGE, more, strict=False)) if has_usage else None,
+            **alike[names],
         }
-        row |= {name: text(number) for name, number in zip(_BRIEF_TEXTS, more[len(USAGE) :], strict=True)}
         found.append((n, row))
     return found
 
@@ -171,7 +180,7 @@ def billed(database: sqlite3.Connection, where: str, values: list[Any]) -> list[
     text = _strings(database, rows, range(first, first + len(_BILLED_TEXTS))).get
     shared: dict[tuple[int | None, ...], tuple[Row, Row, Row]] = {}
     found = []
-    for n, id, time, status, response_bytes, cost_reported, has_usage, *more in rows:
+    for n, packed, time, status, response_bytes, cost_reported, has_usage, *more in rows:
         numbers = tuple(more[len(USAGE) :])
         if numbers not in shared:
             own = dict(zip(_BILLED_TEXTS, map(text, numbers), strict=True))
@@ -183,7 +192,7 @@ def billed(database: sqlite3.Connection, where: str, values: list[Any]) -> list[
         usage = dict(zip(USAGE, more, strict=False)) if has_usage else None
         came = status is not None or response_bytes is not None
         call = {
-            "id": id,
+            "id": unpack_id(packed),
             "time": time,
             **of_call,
             "request": request,

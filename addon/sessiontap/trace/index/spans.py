@@ -22,7 +22,7 @@ _TEXTS = (
     "path", "operation", "request_model", "response_model", "agent", "subagent", "kind", "outcome", "finish_reason",
 )  # fmt: skip
 _PLAIN = (
-    "id", "time", "duration", "first_byte", "first_token", "step", "conversation", "parent", "failed", "errand",
+    "packed_id", "time", "duration", "first_byte", "first_token", "step", "conversation", "parent", "failed", "errand",
     "input", "output",
 )  # fmt: skip
 _COSTS = "LEFT JOIN costs ON costs.call = calls.n"
@@ -75,7 +75,7 @@ def spans(database: sqlite3.Connection, session: int, filters: Filters, *, price
     found = database.execute(
         f"SELECT {', '.join(COST_COLUMNS)}, callers.name, usd, reason, {columns} FROM calls "
         f"LEFT JOIN callers ON callers.n = calls.caller {_COSTS if priced else _NO_COSTS} "
-        f"WHERE calls.session = ? AND {fitting} ORDER BY calls.time, calls.id",
+        f"WHERE calls.session = ? AND {fitting} ORDER BY calls.time, calls.packed_id",
         [session, *values],
     ).fetchall()
     numbers = {number for row in found for number in row[-len(_TEXTS) - 1 :] if number is not None}
@@ -95,7 +95,7 @@ def _span(row: tuple[Any, ...], texts: Mapping[int | None, str], tools: Mapping[
     outcome, finish_reason, tool_calls = rest
     get = texts.get
     return CallSpan(
-        id=id,
+        id=unpack_id(id) or "",
         start=time or 0,
         duration=duration,
         first_byte=first_byte,

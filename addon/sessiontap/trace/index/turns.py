@@ -6,13 +6,13 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sessiontap.part import Part
 from sessiontap.trace.index.packed_ids import id_text, pack_id
 from sessiontap.trace.index.parts import Placed, load, reply_list, request_list
 from sessiontap.trace.index.shared_list import SharedList
+from sessiontap.value_classes import dataclass
 
 Row = dict[str, Any]
 
@@ -62,7 +62,7 @@ def bodies_read(database: sqlite3.Connection, session: int) -> BodiesRead:
 
 def turns(database: sqlite3.Connection, calls: Sequence[tuple[int, Row]]) -> list[Turn]:
     """The turns of calls with their numbers, in the order given: a call comes behind the one that it continues."""
-    lists = _Lists(database, [number for number, _ in calls])
+    lists = _Lists(database, calls)
     found: list[Turn] = []
     for number, row in calls:
         request, reply = lists.request(number), lists.reply(number)
@@ -70,11 +70,11 @@ def turns(database: sqlite3.Connection, calls: Sequence[tuple[int, Row]]) -> lis
         first = 0
         if parent is not None:
             before = lists.request(parent)
-            first = request.placed.common(before.placed)
-            if first == len(before.placed):
-                first += answered(request.parts[first:], lists.reply(parent))
+            first = request.common(before)
+            if first == len(before):
+                first += answered(request[first:], lists.reply(parent))
         based_on = row["parent"] if parent is not None else None
-        found.append(Turn(row, request.parts, first, reply, based_on, lists.is_read(number)))
+        found.append(Turn(row, request, first, reply, based_on, lists.is_read(number)))
     return found
 
 
@@ -83,12 +83,16 @@ def answered(behind: Sequence[Part], reply: Sequence[Part]) -> int:
 
     Clients leave reasoning out or in, and write texts with other blanks.
     """
-    left = {_words(part) for part in reply}
-    if not left:
+    if not reply or not behind:
         return 0
+    same, left = {(part.kind, part.id, part.text) for part in reply}, None
     for at, part in enumerate(behind):
-        if part.role != "assistant" or (part.kind != "reasoning" and _words(part) not in left):
+        if part.role != "assistant":
             return at
+        if part.kind != "reasoning" and (part.kind, part.id, part.text) not in same:
+            left = {_words(one) for one in reply} if left is None else left
+            if _words(part) not in left:
+                return at
     return len(behind)
 
 
@@ -114,25 +118,18 @@ def links(database: sqlite3.Connection, session: int) -> list[Row]:
     return [dict(zip(names, row, strict=True)) | {"errand": bool(row[4])} for row in found]
 
 
-class _List(NamedTuple):
-    """The parts of a request or a reply."""
-
-    placed: SharedList[Placed]
-    parts: SharedList[Part]
-
-
 class _Lists:
     """The lists of parts of calls, each read once. Parts at one position of one content are one object."""
 
-    def __init__(self, database: sqlite3.Connection, calls: Sequence[int]) -> None:
-        """`calls`: the numbers of those that are asked for; what is stored of them is read at once."""
+    def __init__(self, database: sqlite3.Connection, calls: Sequence[tuple[int, Row]]) -> None:
+        """`calls`: those that are asked for, with their numbers; what is stored of them is read at once."""
         self._database = database
-        self._requests: dict[int, _List] = {}
+        self._requests: dict[int, SharedList[Part]] = {}
         self._replies: dict[int, tuple[Part, ...]] = {}
         self._placed: dict[Placed, Part] = {}
         self._tools: dict[str, str] = {}
         """The tools of calls by their ids, as replies and requests name them."""
-        chosen = (json.dumps(list(calls)),)
+        chosen = (json.dumps([number for number, _ in calls]),)
         within = "WHERE {} IN (SELECT value FROM json_each(?))"
         known = database.execute(f"SELECT call, base, shared FROM call_parts {within.format('call')}", chosen)
         self._bases: dict[int, tuple[int | None, int]] = {call: (base, shared) for call, base, shared in known}
@@ -142,8 +139,10 @@ class _Lists:
         for call, reply, part, message in database.execute(question.format(within.format("call")), chosen):
             self._added[call, reply].append((part, message))
         self._stored = load(database, sorted({n for placed in self._added.values() for n, _ in placed}))
-        ids = database.execute(f"SELECT id, n FROM calls {within.format('n')} ORDER BY n", chosen)
-        self._numbers: dict[str, int | None] = {id: number for id, number in ids if number in self._bases}
+        self._numbers: dict[str, int | None] = {}
+        for number, row in sorted(calls, key=lambda call: call[0]):
+            if number in self._bases:
+                self._numbers[row["id"]] = number
 
     def is_read(self, call: int) -> bool:
         """The parts of a call that is asked for are known."""
@@ -161,39 +160,39 @@ class _Lists:
             self._numbers[call_id] = found[0] if found else None
         return self._numbers[call_id]
 
-    def request(self, call: int) -> _List:
-        if call not in self._requests:
-            base, shared = self._bases.get(call, (None, 0))
-            before = self._requests.get(base) if base is not None else None
-            if before is not None:
-                added = self._added[call, 0]
-                placed = before.placed.followed_by(added, shared)
-                parts = before.parts.followed_by(self._parts(added), shared)
-            else:
-                is_whole = call in self._bases and base is None
-                own = self._added[call, 0] if is_whole else request_list(self._database, call)
-                placed, parts = SharedList(own), SharedList(self._parts(own))
-            self._requests[call] = _List(placed, parts)
-        return self._requests[call]
+    def request(self, call: int) -> SharedList[Part]:
+        known = self._requests.get(call)
+        if known is not None:
+            return known
+        base, shared = self._bases.get(call, (None, 0))
+        before = self._requests.get(base) if base is not None else None
+        if before is not None:
+            found = before.followed_by(self._parts(self._added.get((call, 0), ())), shared)
+        else:
+            is_whole = call in self._bases and base is None
+            found = SharedList(self._parts(self._added[call, 0] if is_whole else request_list(self._database, call)))
+        self._requests[call] = found
+        return found
 
     def reply(self, call: int) -> tuple[Part, ...]:
-        if call not in self._replies:
-            placed = self._added[call, 1] if call in self._bases else reply_list(self._database, call)
-            self._replies[call] = self._parts(placed)
-        return self._replies[call]
+        known = self._replies.get(call)
+        if known is None:
+            placed = self._added.get((call, 1), ()) if call in self._bases else reply_list(self._database, call)
+            known = self._replies[call] = tuple(self._parts(placed))
+        return known
 
-    def _parts(self, placed: Sequence[Placed]) -> tuple[Part, ...]:
-        if missing := {n for n, _ in placed if n not in self._stored}:
-            self._stored.update(load(self._database, sorted(missing)))
-        return tuple([self._placed.get(one) or self._place(one) for one in placed])
-
-    def _place(self, placed: Placed) -> Part:
-        number, message = placed
-        part = self._stored[number]
-        if part.kind == "tool_call" and part.id and part.name:
-            self._tools.setdefault(part.id, part.name)
-        name = part.name
-        if part.kind == "tool_result" and name is None and part.id:
-            name = self._tools.get(part.id)
-        found = self._placed[placed] = part.at(message, name)
+    def _parts(self, placed: Sequence[Placed]) -> list[Part]:
+        known, stored, tools, found = self._placed, self._stored, self._tools, list[Part]()
+        if missing := {n for n, _ in placed if n not in stored}:
+            stored.update(load(self._database, sorted(missing)))
+        for one in placed:
+            part = known.get(one)
+            if part is None:
+                kind, role, text, size, name, id, error = stored[one[0]]
+                if id and name and kind == "tool_call":
+                    tools.setdefault(id, name)
+                elif id and name is None and kind == "tool_result":
+                    name = tools.get(id)
+                part = known[one] = Part(kind, role, one[1], text, size, name, id, error)
+            found.append(part)
         return found
