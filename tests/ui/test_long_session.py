@@ -24,7 +24,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield found.let_in()
 
 
-@pytest.mark.parametrize("page", ["", "/conversation", "/timeline", "/context", "/cache", "/tools"])
+@pytest.mark.parametrize("page", ["", "/conversation", "/timeline", "/context", "/cache", "/waste", "/tools"])
 def test_a_page_of_a_long_session_has_few_elements(site: Client, page: str) -> None:
     answer = site.get(f"/sessions/{long_session.SESSION}{page}")
     assert answer.status == 200

@@ -20,7 +20,7 @@ from sessiontap.ui import live
 SESSION = "fix-parse-week"
 CALLS = 8
 """Of that session."""
-PAGES = ("context", "cache", "tools")
+PAGES = ("context", "cache", "waste", "tools")
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ from sessiontap.ui.pages import (
     stats,
     timeline,
     tools,
+    waste,
 )
 from sessiontap.ui.reading import Reading
 
@@ -117,9 +118,8 @@ def test_context_is_that_of_the_command(log: Reading, coding: Path, capsys: pyte
 def test_cache_and_waste_are_those_of_the_commands(
     log: Reading, coding: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = data(log, cache.PAGE)
-    for name in ("cache", "waste"):
-        expected = command(capsys, coding, name, "@1")
+    for name, page in (("cache", cache.PAGE), ("waste", waste.PAGE)):
+        expected, found = command(capsys, coding, name, "@1"), data(log, page)
         assert {key: found[key] for key in expected} == expected
 
 
@@ -289,7 +289,7 @@ class Links(HTMLParser):
 ADDRESSES = [
     "/sessions/@1/timeline", "/sessions/@1/timeline?from=7&to=14&idle=whole&tool=Edit&limit=1",
     "/sessions/@1/context", "/sessions/@1/context?turn=2&split=file&limit=3",
-    "/sessions/@1/cache", "/sessions/@1/cache?by=part&misses=1",
+    "/sessions/@1/cache", "/sessions/@1/cache?by=part&misses=1", "/sessions/@1/waste",
     "/sessions/@1/tools", "/sessions/@1/tools?name=*&limit=2",
     "/stats?by=path", "/stats?by=step&model=claude*", "/stats?by=session",
 ]  # fmt: skip
@@ -309,7 +309,7 @@ def test_a_page_leads_somewhere_and_holds_no_inline_style_or_script(site: Client
         assert site.get(target).status == 200, target
 
 
-@pytest.mark.parametrize("page", [timeline.PAGE, context.PAGE, cache.PAGE, tools.PAGE, stats.PAGE])
+@pytest.mark.parametrize("page", [timeline.PAGE, context.PAGE, cache.PAGE, waste.PAGE, tools.PAGE, stats.PAGE])
 def test_the_twin_is_what_the_schema_says(log: Reading, page: Page) -> None:
     import jsonschema
 

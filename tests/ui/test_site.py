@@ -72,4 +72,4 @@ def test_while_large_answers_are_made_small_ones_are(trace_folder: Path) -> None
 
 
 def test_the_pages_about_all_turns_are_large() -> None:
-    assert {page.path.rpartition("/")[2] for page in PAGES if page.is_large} == {"context", "cache", "tools"}
+    assert {page.path.rpartition("/")[2] for page in PAGES if page.is_large} == {"context", "cache", "waste", "tools"}

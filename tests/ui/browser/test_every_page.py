@@ -90,8 +90,8 @@ def coding(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.mark.parametrize(
     ("address", "least"),
-    [("/sessions/@1/cache", 3), ("/sessions/@1/tools", 1), ("/compare?a=@1/2&b=@1/3", 1)],
-    ids=["cache", "tools", "compare"],
+    [("/sessions/@1/cache", 1), ("/sessions/@1/waste", 2), ("/sessions/@1/tools", 1), ("/compare?a=@1/2&b=@1/3", 1)],
+    ids=["cache", "waste", "tools", "compare"],
 )
 def test_a_phone_shows_tables_to_their_right_border(coding: Visitor, address: str, least: int) -> None:
     coding.open(address)
@@ -100,6 +100,13 @@ def test_a_phone_shows_tables_to_their_right_border(coding: Visitor, address: st
     )
     assert len(borders) >= least
     assert max(borders) <= 390
+
+
+def test_what_takes_longer_comes_behind_the_page(coding: Visitor) -> None:
+    coding.open("/sessions/@1/cache")
+    coding.page.wait_for_selector("section[aria-labelledby=waste] table")
+    assert coding.page.locator("#waste").count() == 1
+    assert coding.page.locator("[data-later]").count() == 0
 
 
 @pytest.mark.parametrize("address", ["/nothing", "/sessions/nobody", "/?sort=colour", "/?unknown=1"])

@@ -17,6 +17,7 @@ from sessiontap.ui.pages.stats import PAGE as STATISTICS
 from sessiontap.ui.pages.timeline import PAGE as TIMELINE
 from sessiontap.ui.pages.tools import PAGE as TOOLS
 from sessiontap.ui.pages.traceforge import PAGES as TRACEFORGE
+from sessiontap.ui.pages.waste import PAGE as WASTE
 
 PAGES: tuple[Page, ...] = (
     SESSIONS,
@@ -24,6 +25,7 @@ PAGES: tuple[Page, ...] = (
     TIMELINE,
     CONTEXT,
     CACHE,
+    WASTE,
     TOOLS,
     STATISTICS,
     CONVERSATION,

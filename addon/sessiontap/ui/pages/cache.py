@@ -1,4 +1,4 @@
-"""The costs of a session: where the provider's cache was missed and why, and what was sent without need."""
+"""The costs of a session: how they came to be, and where the provider's cache was missed and why."""
 
 from __future__ import annotations
 
@@ -6,30 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from sessiontap.analysis.cache import cache
-from sessiontap.analysis.part_tokens import estimate
 from sessiontap.analysis.spending import BYS, spending
-from sessiontap.analysis.tool_runs import without_errands
-from sessiontap.analysis.waste import waste
 from sessiontap.ui.page import Page, Parameter
 from sessiontap.ui.reading import Reading
 from sessiontap.ui.shown_turns import OF_PART, OF_SESSION, PARAMETERS, cut
 
 MISSES = ("miss", "partly")
-WASTE = ("tools_never_called", "results_not_referred_to", "repeated")
-MOST_WASTE = 50
-"""Lines of each kind of waste."""
 
 
 def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The answers of `cache --json` and `waste --json`, of long lists a part, and the cost over the calls."""
+    """The answer of `cache --json`, some of its turns, and the cost over the calls."""
     turns, of_session = reading.turns(parameters["session"])
-    terms = reading.terms(of_session["session_id"])
-    tokens = estimate(without_errands(turns))
-    judged, wasted = cache(turns, terms, tokens), waste(turns, terms, tokens)
+    judged = cache(turns, reading.terms(of_session["session_id"]))
     rows = [row for row in judged["turns"] if not parameters["misses"] or row["verdict"] in MISSES]
     shown, which = cut(len(rows), parameters)
     session, spans = reading.trace.query_spans(of_session["session_id"], reading.prices, errands=False)
-    kinds = {name: wasted[name][:MOST_WASTE] for name in WASTE}
     return {
         **of_session,
         "cost_usd": session["cost_usd"],
@@ -38,16 +29,13 @@ def data(reading: Reading, parameters: Mapping[str, Any]) -> dict[str, Any]:
         "turns": rows[shown],
         **which,
         "sum": judged["sum"],
-        "judged_by": wasted["judged_by"],
-        **kinds,
-        "waste_left_out": {name: len(wasted[name]) - len(kinds[name]) for name in WASTE},
     }
 
 
 PAGE = Page(
     path="/sessions/{session}/cache",
     title="Cost and cache",
-    description="What a session cost over its calls, why the provider's cache was missed, what was sent without need.",
+    description="What a session cost over its calls, and why the provider's cache was missed.",
     template="cache.html",
     data=data,
     live=True,
@@ -67,13 +55,7 @@ PAGE = Page(
             "turns": {"type": "array", "items": {"type": "object"}, "description": "As `sessiontap cache --json`."},
             **OF_PART,
             "sum": {"type": "object", "description": "Of all turns."},
-            "judged_by": {"type": "string"},
-            **{
-                kind: {"type": "array", "items": {"type": "object"}, "description": "As `sessiontap waste --json`."}
-                for kind in WASTE
-            },
-            "waste_left_out": {"type": "object", "description": "Lines of each kind that are left out."},
         },
-        "required": ["session_id", "complete", "spending", "turns", "first", "matching", "sum", *WASTE],
+        "required": ["session_id", "complete", "spending", "turns", "first", "matching", "sum"],
     },
 )
