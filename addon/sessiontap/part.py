@@ -7,9 +7,8 @@ other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
-
-from sessiontap.value_classes import dataclass
 
 PartKind = Literal["tool_definition", "system", "text", "reasoning", "tool_call", "tool_result", "media", "other"]
 KINDS: tuple[str, ...] = get_args(PartKind)
@@ -17,9 +16,9 @@ KINDS: tuple[str, ...] = get_args(PartKind)
 _MCP, _BETWEEN = "mcp__", "__"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(unsafe_hash=True, slots=True)
 class Part:
-    """One part, as it was sent or said."""
+    """One part, as it was sent or said. Nobody changes it; `frozen` would set each field by a call of its own."""
 
     kind: PartKind
     role: str | None
