@@ -77,6 +77,7 @@ class Redactor:
         self._named = NameRedactor(self._headers, self._replacer.text, self._replacer.token)
         self._kept_header = _remembered_by_name(self._named.header, _REMEMBERED)
         self._kept_url = _remembered(self._named.url, _REMEMBERED)
+        """Without a call's own credentials: the same for every call that has none of its own in the text."""
         self._remembered_redactor = lru_cache(_CALLERS)(self._with_credentials)
         self._remember(_REMEMBERED)
 
@@ -123,11 +124,13 @@ class Redactor:
 
     def _any_header(self, name: str, value: str) -> str:
         """Return a header's value: whole credentials by name (scheme words and cookie names stay), else by shape."""
-        return self._replacer.without_call_secrets(self._named.header(name, value)[0])
+        find = self._named.header if self._replacer.holds_call_secret(value) else self._kept_header
+        return self._replacer.without_call_secrets(find(name, value)[0])
 
     def _any_url(self, url: str) -> str:
         """Return a URL without its password, its credentials by name in the query, and known shapes anywhere."""
-        return self._replacer.without_call_secrets(self._named.url(url)[0])
+        find = self._named.url if self._replacer.holds_call_secret(url) else self._kept_url
+        return self._replacer.without_call_secrets(find(url)[0])
 
     def _any_text(self, text: str) -> str:
         """Return a text without its credentials."""
