@@ -187,8 +187,8 @@ def test_a_signal_ends_the_program_and_the_proxy_and_the_calls_are_kept(
         (["--", "no-such-program"], 127, "sessiontap: there is no program 'no-such-program'"),
         (["--rules", "nosuch.yaml", "true"], 2, "sessiontap: there is no rules file nosuch.yaml"),
         (["--rules", "bad.yaml", "true"], 2, "bad.yaml:1:8: rules: "),
-        (["--rules", "bad.yaml", "--name", "x", "true"], 2, "sessiontap: bad.yaml:1:8: rules: "),
-        (["--name", "${nosuch}", "true"], 2, "sessiontap: --name, --path or --host: unknown variable 'nosuch'"),
+        (["--rules", "bad.yaml", "--name", "x", "true"], 2, "the rules do not validate\nbad.yaml:1:8: rules: "),
+        (["--name", "${nosuch}", "true"], 2, "sessiontap: --name: unknown variable 'nosuch'"),
         ([], 2, "sessiontap: missing argument"),
     ],
 )
