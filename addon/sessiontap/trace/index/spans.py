@@ -91,7 +91,7 @@ def _span(row: tuple[Any, ...], texts: Mapping[int | None, str], tools: Mapping[
     parts = row[: len(COST_COLUMNS)]
     process, usd, reason, id, time, duration, first_byte, first_token, step, *more = row[len(COST_COLUMNS) :]
     conversation, parent, *more = more
-    failed, errand, asked, answered, path, operation, asked_model, model, agent, subagent, kind, *rest = more
+    failed, errand, input, output, path, operation, request_model, response_model, agent, subagent, kind, *rest = more
     outcome, finish_reason, tool_calls = rest
     get = texts.get
     return CallSpan(
@@ -103,7 +103,7 @@ def _span(row: tuple[Any, ...], texts: Mapping[int | None, str], tools: Mapping[
         step=step,
         path=get(path),
         operation=get(operation),
-        model=get(model) or get(asked_model),
+        model=get(response_model) or get(request_model),
         agent=get(agent),
         subagent=get(subagent),
         process=process,
@@ -114,8 +114,8 @@ def _span(row: tuple[Any, ...], texts: Mapping[int | None, str], tools: Mapping[
         failed=bool(failed),
         finish_reason=get(finish_reason),
         tool_calls=tools.get(tool_calls, ()),
-        input=asked,
-        output=answered,
+        input=input,
+        output=output,
         cost_usd=usd,
         cost_parts=None if parts[0] is None else parts,
         cost_unknown=reason is not None,
