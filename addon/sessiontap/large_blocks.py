@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 _LARGE = 1 << 20
 """Bytes of a block that is the system's again as soon as it is freed."""
 _KEPT = 16 << 20
-"""Bytes of freed blocks that are kept by `kept_large_blocks`."""
+"""Bytes of freed blocks that are kept at most; beyond 32 MB glibc keeps none."""
+_USUALLY_KEPT = 128 << 10
+"""Bytes of a block that glibc keeps before it has seen a larger one."""
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """`M_TRIM_THRESHOLD` and `M_MMAP_THRESHOLD` of glibc's malloc.h."""
 _set: Callable[[int, int], object] | None = None
@@ -48,3 +50,13 @@ def kept_large_blocks() -> Iterator[None]:
         yield
     finally:
         _set(_MMAP_THRESHOLD, _LARGE)
+
+
+def expect_large_blocks(size: int) -> None:
+    """Have blocks of up to `size` bytes kept from now on, unless large ones are given back.
+
+    glibc asks the system for each block that is larger than all that were freed before. For bodies that grow this costs
+    more than decoding them. Nothing is written to the block that is freed here, so it costs no page.
+    """
+    if size > _USUALLY_KEPT:
+        bytearray(min(size, _KEPT))

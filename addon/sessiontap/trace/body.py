@@ -29,7 +29,7 @@ from typing import Any
 
 import zstandard
 
-from sessiontap.large_blocks import kept_large_blocks
+from sessiontap.large_blocks import expect_large_blocks, kept_large_blocks
 from sessiontap.trace.files import SegmentFile, identity, open_segment
 from sessiontap.trace.frame import MARK
 from sessiontap.trace.walk import StoredRecord, body_at, walk
@@ -61,10 +61,6 @@ _MOST_KNOWN = 8 << 20
 decoding a chain twice."""
 _SHORT_CHAIN = 4
 """Bodies; for so many no memory is prepared."""
-_LARGE_BLOCK = 128 << 10
-"""Bytes. glibc keeps smaller ones as it is."""
-_LARGEST_EASED = 16 << 20
-"""Bytes; beyond 32 MB glibc keeps none."""
 _own = threading.local()
 """A compressor for each thread: making one takes longer than compressing a small body."""
 
@@ -293,7 +289,7 @@ class BodyReader:
         # Who reads one body alone needs no other: others are remembered from the second chain on.
         most = self._max_bytes if self._known else min(self._max_bytes, steps[0][1]["size"])
         if len(steps) > _SHORT_CHAIN:
-            _ease_large_blocks(2 * max(stored["size"] for _, stored in steps if is_delta(stored)))
+            expect_large_blocks(2 * max(stored["size"] for _, stored in steps if is_delta(stored)))
         while steps:
             offset, stored = steps.pop()
             plain = decode(stored, plain, check=not steps)
@@ -324,16 +320,6 @@ class BodyReader:
         self._known[place] = plain
         while self._bytes > most:
             self._bytes -= len(self._known.popitem(last=False)[1])
-
-
-def _ease_large_blocks(size: int) -> None:
-    """Have the C library keep freed blocks of up to `size` bytes for the next ones.
-
-    glibc asks the kernel for each block that is larger than all that were freed before, and bodies grow: page by page
-    their memory costs more than decoding them. Nothing is written to this block, so it costs no page.
-    """
-    if size > _LARGE_BLOCK:
-        bytearray(min(size, _LARGEST_EASED))
 
 
 def _base(
