@@ -104,6 +104,7 @@ def test_a_phone_shows_tables_to_their_right_border(coding: Visitor, address: st
 
 def test_what_takes_longer_comes_behind_the_page(coding: Visitor) -> None:
     coding.open("/sessions/@1/cache")
+    coding.page.locator("#waste").scroll_into_view_if_needed()
     coding.page.wait_for_selector("section[aria-labelledby=waste] table")
     assert coding.page.locator("#waste").count() == 1
     assert coding.page.locator("[data-later]").count() == 0

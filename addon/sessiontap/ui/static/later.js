@@ -1,4 +1,4 @@
-// A part that takes longer than the page: it comes when the page is drawn. Its link leads to a page of it alone.
+// A part that takes longer than the page: it comes as the reader nears it. Its link leads to a page of it alone.
 
 async function bring(part) {
   part.setAttribute("aria-busy", "true");
@@ -15,4 +15,11 @@ async function bring(part) {
   }
 }
 
-requestAnimationFrame(() => setTimeout(() => document.querySelectorAll("[data-later]").forEach(bring)));
+const nearing = new IntersectionObserver((seen) => {
+  for (const { target, isIntersecting } of seen) {
+    if (!isIntersecting) continue;
+    nearing.unobserve(target);
+    bring(target);
+  }
+}, { rootMargin: "200px" });
+for (const part of document.querySelectorAll("[data-later]")) nearing.observe(part);
