@@ -15,7 +15,7 @@ from tests.e2e.lab import PYTHON, RUN, Lab, Proxy, own_environment, wait_until
 from tests.support.dialogue import Request, Respond
 from tests.support.gate import PATIENCE, Gate
 
-from sessiontap.cli import proxies_of_log
+from sessiontap.cli import local_proxies, proxies_of_log
 from sessiontap.cli.main import main
 
 RULES: Any = {
@@ -212,6 +212,25 @@ def test_the_calls_of_a_proxy_that_was_killed_are_not_shown(
     assert read(proxy, "ls") == []
     for gate in (upstream.begins, upstream.ends):
         gate.open()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_proxy_that_waits_for_its_last_calls_tells_them(
+    lab: Lab, upstream: Held, start: Start, read: Read
+) -> None:
+    proxy = lab.proxy(RULES, **RUN, options={"session_drain": "60s"})
+    app = start(proxy)
+    upstream.begins.open()
+    upstream.ends.wait_reached()
+    os.kill(proxy.process.pid, signal.SIGTERM)
+    proxy.process.wait_line(lambda line: "1 call is in flight" in line)
+    wait_until(lambda: next(local_proxies.running(), None) is None)
+    wait_until(lambda: [row["process"]["pid"] for row in read(proxy, "calls")] == [app.pid])
+    assert [row["calls_in_flight"] for row in read(proxy, "ls")] == [1]
+    upstream.ends.open()
+    said(app)
+    assert [call.record["outcome"] for call in proxy.stop()] == ["ok"]
+    assert [row["in_flight"] for row in read(proxy, "calls")] == [False]
 
 
 def test_all_proxies_of_a_folder_are_asked(lab: Lab, upstream: Held, start: Start, read: Read) -> None:

@@ -65,11 +65,18 @@ class RunningProxy:
     rules: Path | None
     token: str | None = None
     """Opens its list of calls in flight; None of an older version."""
+    answers_at: Listener | None = None
+    """Where it answers for itself if it accepts no connections any more, and only waits for its calls in flight."""
 
     @property
     def plain(self) -> Listener | None:
         """The listener that HTTPS_PROXY may name."""
         return next((one for one in self.listeners if one.mode in PLAIN_MODES), None)
+
+    @property
+    def asked(self) -> Listener | None:
+        """The listener at which it answers for itself."""
+        return self.answers_at or self.plain
 
     @property
     def url(self) -> str:
@@ -87,8 +94,9 @@ def parse(text: str) -> RunningProxy | None:
     """A state file's content; None if it is not (yet) one, or if the proxy listens nowhere."""
     try:
         values: Any = json.loads(text)
-        listeners = tuple(Listener(str(one["mode"]), str(one["host"]), int(one["port"])) for one in values["listeners"])
-        if not listeners:
+        listeners = tuple(map(_listener, values["listeners"]))
+        answers_at = values.get("answers_at")
+        if not listeners and answers_at is None:
             return None
         return RunningProxy(
             pid=int(values["pid"]),
@@ -100,9 +108,14 @@ def parse(text: str) -> RunningProxy | None:
             trace=Path(values["trace"]),
             rules=Path(values["rules"]) if values["rules"] else None,
             token=values["token"] if isinstance(values.get("token"), str) else None,
+            answers_at=_listener(answers_at) if answers_at is not None else None,
         )
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _listener(values: Mapping[str, Any]) -> Listener:
+    return Listener(str(values["mode"]), str(values["host"]), int(values["port"]))
 
 
 def read(path: Path) -> RunningProxy | None:
@@ -120,7 +133,7 @@ def running(folder: Path | None = None) -> Iterator[RunningProxy]:
         return
     from sessiontap.callers.running import is_alive
 
-    for proxy in sorted((one for one in found if one), key=lambda one: one.started, reverse=True):
+    for proxy in sorted((one for one in found if one and one.listeners), key=lambda one: one.started, reverse=True):
         if is_alive(proxy.pid) and answers(proxy.listeners[0].local_host, proxy.listeners[0].port):
             yield proxy
 
@@ -198,11 +211,11 @@ def recorded(proxy: RunningProxy, pid: int) -> own_address.ProcessAnswer | None:
 
 def ask(proxy: RunningProxy, question: str) -> Any:
     """The proxy's own answer to a question (see `own_address`); None if it gives none."""
-    if proxy.plain is None:
+    if proxy.asked is None:
         return None
     within = own_address.LIMIT + 5
     try:
-        return Asking(proxy.plain.local_host, proxy.plain.port, question, within).answer(within)
+        return Asking(proxy.asked.local_host, proxy.asked.port, question, within).answer(within)
     except OSError:
         return None
 

@@ -41,7 +41,7 @@ def running() -> Iterator[RunningProxy]:
     """The running proxies of this user that can be asked."""
     for path in state_file.folder().glob("*.json"):
         proxy = read(path)
-        if proxy is not None and proxy.token is not None and proxy.plain is not None and is_alive(proxy.pid):
+        if proxy is not None and proxy.token is not None and proxy.asked is not None and is_alive(proxy.pid):
             yield proxy
 
 
@@ -56,11 +56,11 @@ def _answers(proxies: list[RunningProxy]) -> Iterator[list[Any]]:
 
 
 def _ask(proxy: RunningProxy, end: float) -> Asking | None:
-    assert proxy.plain is not None
+    assert proxy.asked is not None
     assert proxy.token is not None
     question = own_address.in_flight_url(proxy.token)
     try:
-        return Asking(proxy.plain.local_host, proxy.plain.port, question, _left(end))
+        return Asking(proxy.asked.local_host, proxy.asked.port, question, _left(end))
     except OSError:
         return None
 

@@ -6,7 +6,9 @@ A worker that is asked asks the others through the front (front.py), and puts th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
+import json
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 HEALTH_SECONDS = 2.0
 """For the recorder to write what it has, and for the folder of the log."""
 _PROBE = b"\0" * 4096
+_BAD_REQUEST = (OSError, ValueError, EOFError, asyncio.LimitOverrunError)
+"""Errors by which a request at the port of their own gets no answer; a time that is up is an OSError."""
 
 
 class Answers:
@@ -59,6 +63,22 @@ class Answers:
         status, answer = await self.to(question, flow.request.path)
         flow.response = flows.json_response(answer)
         flow.response.status_code = status
+
+    async def listen(self) -> asyncio.Server:
+        """Answer at a port of their own: the proxy takes no connection any more, but has calls in flight. Raises
+        OSError."""
+        return await asyncio.start_server(self._answer_at_port, "127.0.0.1", 0)
+
+    async def _answer_at_port(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with self._service.faults.guard("own address"), contextlib.suppress(*_BAD_REQUEST), contextlib.closing(writer):
+            async with asyncio.timeout(own_address.LIMIT):
+                head = await reader.readuntil(b"\r\n\r\n")
+            method, target, _ = head.partition(b"\r\n")[0].decode("ascii").split(" ")
+            question = own_address.asked(target) if target.startswith(f"http://{own_address.HOST}/") else None
+            status, answer = await self.to(question, target) if question and method == "GET" else (404, {})
+            body = json.dumps(answer).encode()
+            writer.write(f"HTTP/1.1 {status} -\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            await writer.drain()
 
     async def to(self, question: Question, target: str) -> tuple[int, dict[str, Any]]:
         """Return the status and the JSON that answer a question, which is a request's `target`."""

@@ -12,6 +12,7 @@ A service manager sends SIGTERM, then kills what does not end in time: its time 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -62,6 +63,7 @@ class Master(TapMaster):
         """`more` addons stand behind ours."""
         (self.tap,) = entry.addons()
         super().__init__(opts, [self.tap, BehindProxy(), *more])
+        self._answering: asyncio.Task[None] | None = None
         self._drain = Drain(lambda: len(self.tap.in_flight), self._close_listeners, super().shutdown)
 
     async def run(self) -> None:
@@ -83,6 +85,15 @@ class Master(TapMaster):
 
     def _close_listeners(self) -> None:
         self.options.update(server=False)
+        if self.tap.service.worker is None:
+            self._answering = asyncio.get_running_loop().create_task(self._answer_beside())
+
+    async def _answer_beside(self) -> None:
+        """Say which calls are in flight, at a port for that alone, until they have ended."""
+        with self.tap.faults.guard("own address"), contextlib.suppress(OSError):
+            server = await self.tap.answers.listen()
+            self.tap.service.drains(server.sockets[0].getsockname()[1])
+            await server.serve_forever()
 
     def _choose_port(self) -> None:
         """Take the next free port if the default one is taken, and the user has named none."""

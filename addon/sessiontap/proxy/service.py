@@ -298,11 +298,16 @@ class Service:
             logger.warning(f"sessiontap: {self._home}")
             self.notices.note("home", self._home)
 
-    def _publish(self) -> None:
+    def drains(self, answers_at: int) -> None:
+        """The proxy takes no connection any more; it answers for itself at this port of its machine."""
+        self._publish({"mode": "answers", "host": "127.0.0.1", "port": answers_at})
+
+    def _publish(self, answers_at: Mapping[str, Any] | None = None) -> None:
         """Write the state file; a worker tells the front what belongs into it."""
         assert self.settings is not None
         values = {
-            "listeners": self.listeners(),
+            "listeners": self.listeners() if answers_at is None else [],
+            "answers_at": answers_at,
             "confdir": os.path.abspath(os.path.expanduser(ctx.options.confdir)),
             "trace": str(self.settings.trace),
             "rules": str(self.settings.rules) if self.settings.rules else None,

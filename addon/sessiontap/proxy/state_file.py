@@ -4,6 +4,8 @@ and the commands that list calls.
 pid, started, uid    of the proxy; `started` in Unix seconds
 private_to           the pid of the `exec` that started it for its program alone; else null
 listeners            [{"mode": "regular", "host": "127.0.0.1", "port": 8080}, ...], the mode as mitmproxy names it
+answers_at           the same, where it answers for itself (own_address.py) once it accepts no connections and waits for
+                     its calls in flight to end; else null
 confdir, trace, rules
 token                opens the list of calls in flight (own_address.py)
 """
