@@ -280,10 +280,11 @@ class Interception:
         context, hello = data.context, data.client_hello
         known = self._service.connections.open.get(context.client.id)
         if known is None:
-            return self._service.destinations.find(_names(context, hello), _port(context)) is None
+            is_unknown = self._service.destinations.find(_names(context, hello), _port(context)) is None
+            return is_unknown and not _ends_here(context.client, "unknown_host")
         if not known.is_decided:
             why = await self.why_passed(context, known, hello)
-            if why is not None:
+            if why is not None and not _ends_here(context.client, why):
                 self._passage(context, known, why, counted=False)
                 return True
         if known.may_reroute and b"http/1.1" in hello.alpn_protocols:
@@ -362,6 +363,14 @@ def _tls(context: Context) -> layer.Layer:
 def _names(context: Context, hello: ClientHello) -> tuple[str, ...]:
     address = context.server.address
     return destinations(address[0] if address else "", hello.sni)
+
+
+def _ends_here(client: Client, why: Why) -> bool:
+    """Return True if a connection ends at the proxy all the same: its listener stands for one server, and its clients
+    expect the proxy's certificate. Of QUIC mitmproxy cannot pass on the packets there."""
+    return isinstance(client.proxy_mode, ReverseMode) and (
+        why == "unknown_host" or client.transport_protocol == "udp"
+    )
 
 
 def _port(context: Context) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sessiontap.loading import loading
 from sessiontap.proxy import entry
+from sessiontap.proxy.assertions import keep_needed_assertions
 from sessiontap.proxy.late_modules import kept_for_later
 from sessiontap.proxy.requirements import exit_with_error, unmet
 from sessiontap.recording import spawn
@@ -23,6 +24,7 @@ def run(arguments: Sequence[str], *, records: bool) -> None:
         replay = entry.replay_address()
         if records and (replay is None or replay.live):
             spawn.start_early()
+        keep_needed_assertions()
         with kept_for_later():
             from sessiontap.proxy.runner import main
 
