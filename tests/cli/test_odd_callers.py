@@ -51,4 +51,4 @@ def test_an_id_of_bytes_that_are_no_text_is_refused_in_words(log: Path, command:
 def test_a_limit_beyond_all_bounds_is_refused(log: Path, command: str) -> None:
     done = run(log, "", command, "--limit", "9" * 30)
     assert done.returncode == 2
-    assert "is not in the range" in done.stderr
+    assert "is no whole number from 0 to" in done.stderr

@@ -51,7 +51,6 @@ def test_what_was_recorded_cannot_drive_the_terminal(run: Run) -> None:
         (["export", "-f", "jsonl", "--redact", ""], 2, "sessiontap: the pattern of --redact is empty"),
         (["show", "@1/0"], 1, "sessiontap: '@1/0' names a call, not a session"),
         (["show", "@x"], 1, "sessiontap: there is no session @x in "),
-        (["show", "@1", "--timeline", "--flat"], 2, "sessiontap: --timeline cannot be combined with --flat"),
         (["score", "@9"], 1, "sessiontap: '@9' names neither a session nor a call in "),
         (["score", "019aa4c8"], 1, "sessiontap: more than one call's id begins with '019aa4c8'"),
         (["score", "@1", "a=1", "--remove", "a"], 2, "sessiontap: the score 'a' is given twice"),

@@ -159,7 +159,7 @@ def test_a_preview_lists_what_would_leave(coding: Path, capsys: pytest.CaptureFi
     [
         (["--redact", "("], "--redact '('"),
         (["@1/2..@1/99"], "has no call 99"),
-        (["@1/2.."], "no call"),
+        (["@1/2.."], "the name of a call is empty"),
     ],
     ids=["an expression that is none", "a call that is not there", "half a slice"],
 )

@@ -143,8 +143,6 @@ def show(
         raise Misuse("--conversation takes no filter", "`sessiontap show SESSION` lists the calls that fit")
     if conversation and (timeline or flat):
         raise Misuse("--conversation cannot be combined with --timeline or --flat", "give one of them")
-    if timeline and flat:
-        raise Misuse("--timeline cannot be combined with --flat", "give one of them")
     if full and not conversation:
         raise Misuse("--full unfolds a conversation", "give --conversation, too")
     prices = Costs.by(rules).prices
